@@ -1,0 +1,1 @@
+"""Derive: analyses, their planning and their runs on dask."""

@@ -1,0 +1,215 @@
+"""Declared collections: one YAML file each, from which everything else is generated.
+
+`collections/<id>.yaml` is the only place where a fact about a collection is written: the STAC
+collection, the ODC product, the COG settings and the legend are made from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from eolake.catalog.errors import ConfigError
+
+LakeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+"""Lower snake case: both a STAC id and an ODC product name."""
+
+
+class Model(BaseModel):
+    """Frozen; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Class(Model):
+    """One value of a classified band, or one value of one bit field."""
+
+    value: int
+    name: LakeName
+    description: str = ""
+    color_hint: Annotated[str, Field(pattern=r"^[0-9A-F]{6}$")] | None = None
+
+
+class BitField(Model):
+    """Some bits of a flag band: STAC `classification:bitfields`, ODC `flags_definition`."""
+
+    name: LakeName
+    offset: int
+    length: int = 1
+    description: str = ""
+    classes: tuple[Class, ...]
+
+
+class Band(Model):
+    """One measurement: asset key, ODC measurement and band name are all `name`."""
+
+    name: LakeName
+    title: str
+    aliases: tuple[str, ...] = ()
+    """Names that providers use: B04, SR_B4, Oa08."""
+    dtype: Literal["uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"]
+    nodata: float | None = None
+    unit: str = "1"
+    """UDUNITS."""
+    scale: float | None = None
+    offset: float | None = None
+    """physical value = pixel * scale + offset"""
+    common_name: str | None = None
+    """eo:common_name"""
+    center_wavelength: float | None = None
+    full_width_half_max: float | None = None
+    """µm"""
+    gsd: float | None = None
+    """m"""
+    grid: str = "default"
+    """Bands of one grid share shape and transform: default, g20, g60."""
+    roles: tuple[str, ...] = ("data",)
+    """STAC asset roles: data, reflectance, data-mask, cloud, …"""
+    classes: tuple[Class, ...] = ()
+    bitfields: tuple[BitField, ...] = ()
+    optional: bool = False
+    """Some datasets lack it: an asset, but no ODC measurement (ODC refuses those)."""
+
+    @property
+    def categorical(self) -> bool:
+        """Classes are never averaged: MODE overviews, nearest-neighbour resampling."""
+        return bool(self.classes or self.bitfields)
+
+
+class Load(Model):
+    """The grid that `datacube.load` uses when the caller names none."""
+
+    crs: str
+    resolution: float
+    """Units of the CRS; pixels are square and north is up."""
+    align: float = 0.0
+    """Pixel edges lie at align modulo resolution."""
+
+
+class Cog(Model):
+    """How the bands are written; the defaults were chosen by bench/cog.py."""
+
+    compress: Literal["zstd", "deflate", "lzw", "lerc_zstd"] = "zstd"
+    level: int = 1
+    blocksize: Literal[128, 256, 512, 1024] = 512
+    overview_resampling: Literal["average", "nearest"] = "average"
+    """Of the bands that are not categorical; those use MODE."""
+
+
+class Provider(Model):
+    """A STAC provider."""
+
+    name: str
+    roles: tuple[Literal["licensor", "producer", "processor", "host"], ...]
+    url: str | None = None
+    description: str | None = None
+
+
+class Collection(Model):
+    """A declared collection."""
+
+    id: LakeName
+    title: str
+    description: str
+    license: str
+    keywords: tuple[str, ...]
+    providers: tuple[Provider, ...]
+    platforms: tuple[str, ...] = ()
+    """STAC `platform` values, lower case; they become summaries."""
+    instruments: tuple[str, ...] = ()
+    constellation: str | None = None
+    gsd: float | None = None
+    processing_level: str | None = None
+    """STAC processing:level: L1, L2, L3, …"""
+    product_family: str | None = None
+    """ODC product_family"""
+    bands: tuple[Band, ...]
+    load: Load
+    cog: Cog = Cog()
+    partition: Literal["none", "year", "month"] = "none"
+    thumbnail: tuple[str, ...] = ()
+    """One band (grey, or its class colours) or three (red, green, blue)."""
+    thumbnail_range: tuple[float, float] | None = None
+    """Physical values stretched to 0–255; None: 2nd to 98th percentile."""
+    sci_doi: str | None = None
+    renders: Mapping[str, Mapping[str, Any]] = {}
+    """STAC render extension 2.0.0, as is."""
+    derived: bool = False
+    """Made by an analysis of this lake."""
+
+    @model_validator(mode="after")
+    def _bands_are_distinct(self) -> Collection:
+        names = [name for band in self.bands for name in (band.name, *band.aliases)]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"band names and aliases appear twice: {', '.join(twice)}")
+        return self
+
+    def band(self, name: str) -> Band:
+        """The band of that name or alias; KeyError otherwise."""
+        for band in self.bands:
+            if name == band.name or name in band.aliases:
+                return band
+        raise KeyError(f"{self.id} declares no band {name!r}")
+
+    @property
+    def measurements(self) -> tuple[Band, ...]:
+        """The bands that every dataset has."""
+        return tuple(band for band in self.bands if not band.optional)
+
+
+def _folder() -> Traversable:
+    return files("eolake.catalog") / "collections"
+
+
+def _expand(document: dict[str, Any]) -> dict[str, Any]:
+    """`bands_from: {table: landsat, rows: [...]}`: bands taken from `collections/tables/<table>.yaml`.
+
+    A row is the name of a row, or `{row: name, …fields that differ}`."""
+    reference = document.pop("bands_from", None)
+    if reference is None:
+        return document
+    table = yaml.safe_load((_folder() / "tables" / f"{reference['table']}.yaml").read_text("utf-8"))
+    bands = []
+    for entry in reference["rows"]:
+        row, changes = (entry, {}) if isinstance(entry, str) else (entry["row"], {k: v for k, v in entry.items() if k != "row"})
+        if row not in table:
+            raise ConfigError(f"collection {document.get('id')}: table {reference['table']!r} has no row {row!r}")
+        bands.append({**table[row], **changes})
+    return {**document, "bands": bands}
+
+
+def parse_collection(text: str, *, source: str) -> Collection:
+    """A collection from YAML text; ConfigError names `source` and every fault."""
+    try:
+        document = yaml.safe_load(text)
+        return Collection.model_validate(_expand(document))
+    except (ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{source} is not a valid collection declaration: {error}") from error
+
+
+@cache
+def declared_collections() -> Mapping[str, Collection]:
+    """Every collection that the package declares, by id, sorted."""
+    found = {}
+    for entry in sorted(_folder().iterdir(), key=lambda e: e.name):
+        if entry.name.endswith(".yaml"):
+            collection = parse_collection(entry.read_text("utf-8"), source=entry.name)
+            if entry.name != f"{collection.id}.yaml":
+                raise ConfigError(f"{entry.name} declares {collection.id!r}; name the file {collection.id}.yaml")
+            found[collection.id] = collection
+    return found
+
+
+def declared(collection_id: str) -> Collection:
+    """The declared collection of that id; ConfigError otherwise."""
+    try:
+        return declared_collections()[collection_id]
+    except KeyError:
+        raise ConfigError(f"no collection {collection_id!r} is declared; `eolake collections list` shows those that are") from None

@@ -1,0 +1,1 @@
+"""Loadable: ODC products and datasets, publish and retire, check and rebuild."""

@@ -1,0 +1,1 @@
+"""Bring in: providers, queue policy, sensors, workers."""
