@@ -1,0 +1,172 @@
+"""Granules: one remote product of a provider each; the table is the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from psycopg.types.json import Jsonb
+
+from eolake.catalog.errors import Fenced
+from eolake.catalog.lake import Executor
+from eolake.catalog.queries import load_queries
+
+SQL = load_queries("eolake.catalog.ledger.queries", "granules")
+
+Waiting = Literal["queued", "fetched"]
+LEASED: Mapping[Waiting, str] = {"queued": "fetching", "fetched": "converting"}
+"""The state in which a granule is worked on, by the state in which it waits for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A product that a provider has."""
+
+    provider: str
+    id: str
+    """Identity within the provider."""
+    name: str
+    """Product name without extension."""
+    source: str
+    """Where it is: a path, a URL."""
+    fingerprint: str
+    """Changes when the bytes change."""
+    size: int | None = None
+    """Bytes."""
+    state: Waiting = "queued"
+    """`fetched` when the bytes are there already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offered:
+    """What became of an offer."""
+
+    id: str
+    granule_id: int
+    outcome: Literal["new", "changed", "known"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Granule:
+    """A row of the ledger."""
+
+    granule_id: int
+    provider: str
+    id: str
+    name: str
+    source: str
+    size: int | None
+    state: str
+    reason: str | None
+    step: str | None
+    attempts: int
+    next_try: datetime
+    fence: int | None
+    collection: str | None
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Granule:
+        """From a row with at least these columns."""
+        return cls(**{name: row[name] for name in cls.__slots__})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right to publish what a granule or a run yields; its fence is the revision."""
+
+    kind: Literal["granule", "run"]
+    id: int
+    fence: int
+
+
+def offer(connection: Executor, offers: Sequence[Offer]) -> list[Offered]:
+    """Register products and queue them, in one statement; known ones that did not change are not written."""
+    rows = connection.execute(SQL["offer"], {"offers": Jsonb([asdict(o) for o in offers])}).fetchall()
+    return [Offered(**row) for row in rows]
+
+
+def claim(
+    connection: Executor, *, owner: str, lease: timedelta, waiting: Waiting = "fetched", limit: int = 1, only: Sequence[int] | None = None
+) -> list[Granule]:
+    """Lease up to `limit` granules that are due, among `only` when it is given."""
+    parameters = {
+        "owner": owner, "lease": lease, "limit": limit, "waiting": waiting, "leased": LEASED[waiting], "only": list(only) if only is not None else None,
+    }  # fmt: skip
+    return [Granule.of(row) for row in connection.execute(SQL["claim"], parameters)]
+
+
+def lease_of(granule: Granule) -> Lease:
+    """The lease under which a claimed granule is worked on."""
+    if granule.fence is None:
+        raise Fenced(f"granule {granule.id} was never claimed")
+    return Lease(kind="granule", id=granule.granule_id, fence=granule.fence)
+
+
+def _fenced(connection: Executor, query: str, lease: Lease, **parameters: Any) -> None:
+    row = connection.execute(SQL[query], {"granule_id": lease.id, "fence": lease.fence, **parameters}).fetchone()
+    if row is None:
+        raise Fenced(f"granule {lease.id}: lease {lease.fence} is lost; somebody else has the work now")
+
+
+def extend(connection: Executor, lease: Lease, duration: timedelta) -> None:
+    """Keep a lease; Fenced when it is lost."""
+    _fenced(connection, "extend", lease, lease=duration)
+
+
+def note_step(connection: Executor, lease: Lease, step: str) -> None:
+    """Record where the work is; Fenced when the lease is lost."""
+    _fenced(connection, "note_step", lease, step=step)
+
+
+def release(connection: Executor, lease: Lease, *, waiting: Waiting = "fetched") -> None:
+    """Give unfinished work back without counting the attempt."""
+    _fenced(connection, "release", lease, waiting=waiting)
+
+
+def put_off(connection: Executor, lease: Lease, *, reason: str, delay: timedelta, waiting: Waiting = "fetched") -> None:
+    """Try again after `delay`."""
+    _fenced(connection, "finish", lease, state=waiting, reason=reason, delay=delay)
+
+
+def quarantine(connection: Executor, lease: Lease, *, reason: str) -> None:
+    """Keep aside: the content is broken."""
+    _fenced(connection, "finish", lease, state="quarantined", reason=reason, delay=timedelta())
+
+
+def reject(connection: Executor, lease: Lease, *, reason: str) -> None:
+    """Not wanted: a duplicate or filtered."""
+    _fenced(connection, "finish", lease, state="rejected", reason=reason, delay=timedelta())
+
+
+def retry(
+    connection: Executor,
+    *,
+    states: Sequence[str] = ("quarantined",),
+    reason: str | None = None,
+    names: Sequence[str] | None = None,
+    waiting: Waiting = "fetched",
+    dry_run: bool = False,
+) -> list[str]:
+    """Let granules wait again from their first attempt; the names of those taken. `reason` is part of their reason."""
+    parameters = {"states": list(states), "like": f"%{reason}%" if reason else None, "names": list(names) if names else None, "waiting": waiting}
+    rows = connection.execute(SQL["select_retry" if dry_run else "retry"], parameters).fetchall()
+    return [row["name"] for row in rows]
+
+
+def get(connection: Executor, ids: Sequence[int]) -> list[Granule]:
+    """Granules by number."""
+    return [Granule.of(row) for row in connection.execute(SQL["get"], {"ids": list(ids)})]
+
+
+def next_due(connection: Executor, *, waiting: Waiting = "fetched", only: Sequence[int] | None = None) -> datetime | None:
+    """When the next granule may be claimed; None when nothing waits or is worked on."""
+    parameters = {"waiting": waiting, "leased": LEASED[waiting], "only": list(only) if only is not None else None}
+    row = connection.execute(SQL["waiting_until"], parameters).fetchone()
+    return row["next_try"] if row else None
+
+
+def states(connection: Executor) -> dict[str, int]:
+    """How many granules are in each state."""
+    return {row["state"]: row["granules"] for row in connection.execute(SQL["states"])}

@@ -1,0 +1,183 @@
+"""Publications: one row per item ever published; check, recycle, extents and staleness read these, never STAC documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from eolake.catalog.lake import Executor
+from eolake.catalog.ledger.granules import Lease
+from eolake.catalog.queries import load_queries
+
+SQL = load_queries("eolake.catalog.ledger.queries", "publications")
+PAGE = 5_000
+"""Rows per statement when all are walked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredObject:
+    """One object in the store."""
+
+    key: str
+    asset: str
+    """Asset key; `item` for item.json."""
+    bytes: int
+    checksum: str
+    """Multihash sha2-256, hexadecimal."""
+    pixel_digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What the ledger keeps of a publication."""
+
+    collection: str
+    item_id: str
+    dataset_id: UUID
+    revision: int
+    granule_id: int | None
+    run_id: int | None
+    scene_key: str | None
+    rank: tuple[int | str, ...]
+    prefix: str
+    digest: str
+    bbox: tuple[float, float, float, float]
+    """west, south, east, north"""
+    start_at: datetime
+    end_at: datetime
+    objects: tuple[StoredObject, ...]
+    sources: tuple[tuple[str, str], ...]
+    """(collection, item id)"""
+
+    def document(self) -> dict[str, Any]:
+        """As the query `record` reads it."""
+        west, south, east, north = self.bbox
+        return {
+            "collection": self.collection,
+            "item_id": self.item_id,
+            "dataset_id": str(self.dataset_id),
+            "revision": self.revision,
+            "granule_id": self.granule_id,
+            "run_id": self.run_id,
+            "scene_key": self.scene_key,
+            "rank": list(self.rank),
+            "prefix": self.prefix,
+            "digest": self.digest,
+            "west": west,
+            "south": south,
+            "east": east,
+            "north": north,
+            "start_at": self.start_at.isoformat(),
+            "end_at": self.end_at.isoformat(),
+            "bytes": sum(o.bytes for o in self.objects),
+            "objects": [asdict(o) for o in self.objects],
+            "sources": [{"collection": collection, "item_id": item_id} for collection, item_id in self.sources],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Current:
+    """What is published of an item right now."""
+
+    publication_id: int
+    collection: str
+    item_id: str
+    revision: int
+    state: str
+    granule_id: int | None
+    run_id: int | None
+    prefix: str
+    digest: str
+    source: str | None
+    """Where the granule came from that it was made of."""
+
+
+def stage(connection: Executor, lease: Lease, prefixes: Sequence[str]) -> None:
+    """Announce that objects are about to be written under these prefixes, so that the sweeper finds them if this process dies."""
+    connection.execute(SQL["stage"], {"prefixes": list(prefixes), "fence": lease.fence})
+
+
+def current(connection: Executor, items: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Current]:
+    """The publications of (collection, item id) pairs, locked until commit."""
+    given = Jsonb([{"collection": collection, "item_id": item_id} for collection, item_id in items])
+    rows = connection.execute(SQL["current"], {"items": given}).fetchall()
+    return {(row["collection"], row["item_id"]): Current(**row) for row in rows}
+
+
+def record(connection: Executor, records: Sequence[Record]) -> dict[tuple[str, str], int]:
+    """Write publications; publication ids by (collection, item id). One that is missing lost to a greater revision."""
+    rows = connection.execute(SQL["record"], {"publications": Jsonb([r.document() for r in records])}).fetchall()
+    return {(row["collection"], row["item_id"]): row["publication_id"] for row in rows}
+
+
+def replace(connection: Executor, ids: Sequence[int], grace: timedelta) -> None:
+    """Free the objects of publications that a newer revision takes over in this transaction."""
+    connection.execute(SQL["replace"], {"ids": list(ids), "grace": grace})
+
+
+def retire(connection: Executor, ids: Sequence[int], tombstone: Mapping[str, Any]) -> None:
+    """Withdraw publications."""
+    connection.execute(SQL["retire"], {"ids": list(ids), "tombstone": Jsonb(dict(tombstone))})
+
+
+def sweepable(connection: Executor, limit: int = 1_000) -> list[str]:
+    """Prefixes whose objects nobody will ever publish."""
+    return [row["prefix"] for row in connection.execute(SQL["sweepable"], {"limit": limit}).fetchall()]
+
+
+def swept(connection: Executor, prefixes: Sequence[str]) -> None:
+    """Forget prefixes whose objects are deleted."""
+    connection.execute(SQL["swept"], {"prefixes": list(prefixes)})
+
+
+def debris(connection: Executor) -> set[str]:
+    """Prefixes that no publication owns (yet)."""
+    return {row["prefix"] for row in connection.execute(SQL["debris"]).fetchall()}
+
+
+def visible(connection: Executor) -> Iterator[dict[str, Any]]:
+    """Every live publication, in order of (collection, item id)."""
+    after = ("", "")
+    while True:
+        rows = connection.execute(SQL["visible"], {"collection": after[0], "item_id": after[1], "limit": PAGE}).fetchall()
+        yield from rows
+        if len(rows) < PAGE:
+            return
+        after = (rows[-1]["collection"], rows[-1]["item_id"])
+
+
+def objects(connection: Executor) -> Iterator[dict[str, Any]]:
+    """Every object that a publication owns, in key order."""
+    after = ""
+    while True:
+        rows = connection.execute(SQL["objects"], {"after": after, "limit": PAGE}).fetchall()
+        yield from rows
+        if len(rows) < PAGE:
+            return
+        after = rows[-1]["key"]
+
+
+def extents(connection: Executor) -> dict[str, dict[str, Any]]:
+    """Items, bytes, bounding box and time span of each collection that has something live."""
+    return {row["collection"]: row for row in connection.execute(SQL["extents"]).fetchall()}
+
+
+def digests(connection: Executor, collection: str) -> dict[str, str]:
+    """The digest of every live item of a collection."""
+    return {row["item_id"]: row["digest"] for row in connection.execute(SQL["digests"], {"collection": collection}).fetchall()}
+
+
+def place(connection: Executor) -> str | None:
+    """Where the objects were when their URIs were written; None in a new lake."""
+    row = connection.execute(SQL["place"]).fetchone()
+    return row["store_url"] if row else None
+
+
+def set_place(connection: Executor, store_url: str) -> None:
+    """Record where the objects are now."""
+    connection.execute(SQL["set_place"], {"store_url": store_url})

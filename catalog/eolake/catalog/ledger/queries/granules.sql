@@ -1,0 +1,126 @@
+-- Granules: the table is the queue. `next_try` is when somebody may claim a row: the next try, or the end of its lease.
+
+-- name: offer
+-- Insert what is new, queue again what the provider changed; rows that are as they were are not touched.
+with offered as (
+    select * from jsonb_to_recordset(%(offers)s::jsonb)
+        as o(provider text, id text, name text, source text, size bigint, fingerprint text, state text)
+), inserted as (
+    insert into eolake.granule (provider, id, name, source, size, fingerprint, state)
+    select o.provider, o.id, o.name, o.source, o.size, o.fingerprint, o.state
+    from offered o
+    where not exists (select from eolake.granule g where g.provider = o.provider and g.id = o.id)
+    order by o.provider, o.id
+    on conflict (provider, id) do nothing
+    returning granule_id, id
+), changed as (
+    update eolake.granule g
+    set source = o.source, size = o.size, fingerprint = o.fingerprint, state = o.state, reason = null, step = null,
+        attempts = 0, next_try = eolake.clock(), lease_owner = null, fence = nextval('eolake.fence'), changed_at = eolake.clock()
+    from offered o
+    where g.provider = o.provider and g.id = o.id and g.fingerprint <> o.fingerprint
+    returning g.granule_id, g.id
+), noted as (
+    insert into eolake.event (kind, granule_id)
+    select 'offered', granule_id from inserted union all select 'changed', granule_id from changed
+)
+select o.id, coalesce(i.granule_id, c.granule_id, g.granule_id) as granule_id,
+       case when i.granule_id is not null then 'new' when c.granule_id is not null then 'changed' else 'known' end as outcome
+from offered o
+left join inserted i on i.id = o.id
+left join changed c on c.id = o.id
+left join eolake.granule g on g.provider = o.provider and g.id = o.id;
+
+-- name: claim
+-- Lease the granules that are due, oldest first; an expired lease is due too. A later lease has the greater fence.
+update eolake.granule g
+set state = %(leased)s, lease_owner = %(owner)s, fence = nextval('eolake.fence'), attempts = attempts + 1, step = null,
+    next_try = eolake.clock() + %(lease)s, changed_at = eolake.clock()
+from (
+    select granule_id from eolake.granule
+    where state in (%(waiting)s, %(leased)s) and next_try <= eolake.clock()
+      and (%(only)s::bigint[] is null or granule_id = any(%(only)s::bigint[]))
+    order by next_try, granule_id
+    limit %(limit)s
+    for update skip locked
+) due
+where g.granule_id = due.granule_id
+returning g.*;
+
+-- name: extend
+-- Keep a lease; no row when it is somebody else's by now.
+update eolake.granule set next_try = eolake.clock() + %(lease)s
+where granule_id = %(granule_id)s and fence = %(fence)s and state in ('fetching', 'converting')
+returning granule_id;
+
+-- name: note_step
+-- Where the work is, for whoever asks, and for the reason when the worker dies here.
+update eolake.granule set step = %(step)s, changed_at = eolake.clock()
+where granule_id = %(granule_id)s and fence = %(fence)s and state in ('fetching', 'converting')
+returning granule_id;
+
+-- name: release
+-- Give back unfinished work; the attempt does not count.
+update eolake.granule
+set state = %(waiting)s, attempts = attempts - 1, lease_owner = null, next_try = eolake.clock(), changed_at = eolake.clock()
+where granule_id = %(granule_id)s and fence = %(fence)s and state in ('fetching', 'converting')
+returning granule_id;
+
+-- name: finish
+-- End a lease in another state: back to waiting for a later try, quarantined or rejected, each with its reason.
+with ended as (
+    update eolake.granule
+    set state = %(state)s, reason = %(reason)s, lease_owner = null, next_try = eolake.clock() + %(delay)s, changed_at = eolake.clock()
+    where granule_id = %(granule_id)s and fence = %(fence)s and state in ('fetching', 'converting')
+    returning granule_id
+)
+insert into eolake.event (kind, granule_id, detail)
+select %(state)s, granule_id, jsonb_build_object('reason', %(reason)s::text) from ended
+returning granule_id;
+
+-- name: fence
+-- Lock a leased granule until commit; no row when the lease is lost.
+select granule_id from eolake.granule
+where granule_id = %(granule_id)s and fence = %(fence)s and state in ('fetching', 'converting')
+for update;
+
+-- name: published
+-- The last statement of a publication about its granule.
+with ended as (
+    update eolake.granule
+    set state = 'published', reason = null, step = null, lease_owner = null, collection = %(collection)s,
+        scene_key = %(scene_key)s, rank = %(rank)s, changed_at = eolake.clock()
+    where granule_id = %(granule_id)s
+    returning granule_id
+)
+insert into eolake.event (kind, granule_id, detail)
+select 'published', granule_id, jsonb_build_object('items', %(items)s::jsonb) from ended;
+
+-- name: retry
+-- Quarantined (or rejected) granules wait again from their first attempt.
+with chosen as (
+    update eolake.granule
+    set state = %(waiting)s, attempts = 0, reason = null, step = null, next_try = eolake.clock(), changed_at = eolake.clock()
+    where state = any(%(states)s) and (%(like)s::text is null or reason ilike %(like)s) and (%(names)s::text[] is null or name = any(%(names)s))
+    returning granule_id, name
+), noted as (
+    insert into eolake.event (kind, granule_id) select 'retried', granule_id from chosen
+)
+select granule_id, name from chosen order by name;
+
+-- name: select_retry
+-- What `retry` would take.
+select granule_id, name from eolake.granule
+where state = any(%(states)s) and (%(like)s::text is null or reason ilike %(like)s) and (%(names)s::text[] is null or name = any(%(names)s))
+order by name;
+
+-- name: get
+select * from eolake.granule where granule_id = any(%(ids)s) order by granule_id;
+
+-- name: waiting_until
+-- When the next of these granules may be claimed; null when none ever will.
+select min(next_try) as next_try from eolake.granule
+where state in (%(waiting)s, %(leased)s) and (%(only)s::bigint[] is null or granule_id = any(%(only)s::bigint[]));
+
+-- name: states
+select state, count(*) as granules from eolake.granule group by state order by state;

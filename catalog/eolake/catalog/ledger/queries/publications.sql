@@ -1,0 +1,121 @@
+-- Publications: one row per item ever published, and the objects it owns.
+
+-- name: stage
+-- A prefix is about to be written under a lease.
+insert into eolake.debris (prefix, fence) select unnest(%(prefixes)s::text[]), %(fence)s
+on conflict (prefix) do nothing;
+
+-- name: current
+-- The publications of these items, locked until commit in a fixed order.
+select p.publication_id, p.collection, p.item_id, p.revision, p.state, p.granule_id, p.run_id, p.prefix, p.digest, g.source
+from eolake.publication p
+join jsonb_to_recordset(%(items)s::jsonb) as i(collection text, item_id text) using (collection, item_id)
+left join eolake.granule g using (granule_id)
+order by p.collection, p.item_id
+for update of p;
+
+-- name: record
+-- Insert or replace publications, with their objects and lineage; a greater revision that is there already wins.
+with given as (
+    select * from jsonb_to_recordset(%(publications)s::jsonb) as p(
+        collection text, item_id text, dataset_id uuid, revision bigint, granule_id bigint, run_id bigint, scene_key text, rank jsonb,
+        prefix text, digest text, west float8, south float8, east float8, north float8, start_at timestamptz, end_at timestamptz,
+        bytes bigint, objects jsonb, sources jsonb)
+), written as (
+    insert into eolake.publication as old (
+        collection, item_id, dataset_id, revision, state, granule_id, run_id, scene_key, rank, prefix, digest,
+        west, south, east, north, start_at, end_at, bytes)
+    select collection, item_id, dataset_id, revision, 'live', granule_id, run_id, scene_key, rank, prefix, digest,
+        west, south, east, north, start_at, end_at, bytes
+    from given order by collection, item_id
+    on conflict (collection, item_id) do update set
+        revision = excluded.revision, state = 'live', granule_id = excluded.granule_id, run_id = excluded.run_id,
+        scene_key = excluded.scene_key, rank = excluded.rank, prefix = excluded.prefix, digest = excluded.digest,
+        west = excluded.west, south = excluded.south, east = excluded.east, north = excluded.north,
+        start_at = excluded.start_at, end_at = excluded.end_at, bytes = excluded.bytes, expires_at = null, tombstone = null,
+        changed_at = eolake.clock()
+    where old.revision < excluded.revision
+    returning publication_id, collection, item_id
+), objects as (
+    insert into eolake.object (key, publication_id, asset, bytes, checksum, pixel_digest)
+    select o.key, w.publication_id, o.asset, o.bytes, o.checksum, o.pixel_digest
+    from written w join given g using (collection, item_id),
+         jsonb_to_recordset(g.objects) as o(key text, asset text, bytes bigint, checksum text, pixel_digest text)
+), lineage as (
+    insert into eolake.lineage (publication_id, source_collection, source_item_id, source_revision)
+    select w.publication_id, s.collection, s.item_id, source.revision
+    from written w join given g using (collection, item_id)
+    cross join lateral jsonb_to_recordset(g.sources) as s(collection text, item_id text)
+    left join eolake.publication source on source.collection = s.collection and source.item_id = s.item_id
+), clean as (
+    delete from eolake.debris where prefix in (select prefix from given)
+)
+select publication_id, collection, item_id from written;
+
+-- name: replace
+-- What a newer revision takes over: objects and lineage go, their prefix is swept after a grace time for readers.
+with gone as (
+    delete from eolake.object where publication_id = any(%(ids)s)
+), forgotten as (
+    delete from eolake.lineage where publication_id = any(%(ids)s)
+)
+insert into eolake.debris (prefix, fence, due)
+select prefix, revision, eolake.clock() + %(grace)s from eolake.publication where publication_id = any(%(ids)s)
+on conflict (prefix) do nothing;
+
+-- name: retire
+-- Withdraw publications: nothing shows them any more; their objects stay until they are recycled.
+update eolake.publication set state = 'grace', tombstone = %(tombstone)s, changed_at = eolake.clock()
+where publication_id = any(%(ids)s)
+returning publication_id;
+
+-- name: sweepable
+-- Debris that can never be published and is due: its fence is neither leased nor published.
+select d.prefix from eolake.debris d
+where d.due <= eolake.clock()
+  and not exists (select from eolake.granule g where g.fence = d.fence and g.state in ('fetching', 'converting'))
+  and not exists (select from eolake.run r where r.fence = d.fence and r.state = 'running' and r.lease_until > eolake.clock())
+  and not exists (select from eolake.publication p where p.prefix = d.prefix)
+order by d.prefix
+limit %(limit)s;
+
+-- name: swept
+delete from eolake.debris where prefix = any(%(prefixes)s);
+
+-- name: debris
+select prefix from eolake.debris;
+
+-- name: visible
+-- Publications that catalog and cube must show, in keyset order.
+select publication_id, collection, item_id, dataset_id, revision, prefix, bytes, west, south, east, north, start_at, end_at
+from eolake.publication
+where state = 'live' and (collection, item_id) > (%(collection)s, %(item_id)s)
+order by collection, item_id
+limit %(limit)s;
+
+-- name: objects
+-- The objects of every publication that still owns bytes, in key order.
+select o.key, o.bytes, o.checksum, o.pixel_digest, p.collection, p.item_id, p.state
+from eolake.object o join eolake.publication p using (publication_id)
+where p.state <> 'purged' and o.key > %(after)s
+order by o.key
+limit %(limit)s;
+
+-- name: extents
+-- Of each collection: items, bytes, bounding box and time. A bbox over the antimeridian makes the collection's world-wide.
+select collection, count(*) as items, sum(bytes)::bigint as bytes,
+       case when bool_or(west > east) then -180 else min(west) end as west, min(south) as south,
+       case when bool_or(west > east) then 180 else max(east) end as east, max(north) as north,
+       min(start_at) as start_at, max(end_at) as end_at, max(changed_at) as changed_at
+from eolake.publication where state = 'live' group by collection order by collection;
+
+-- name: digests
+-- What is published of a derived collection, for the planner: item id → digest.
+select item_id, digest, revision from eolake.publication where collection = %(collection)s and state = 'live';
+
+-- name: place
+select store_url from eolake.place;
+
+-- name: set_place
+insert into eolake.place (store_url) values (%(store_url)s)
+on conflict (one) do update set store_url = excluded.store_url where place.store_url <> excluded.store_url;

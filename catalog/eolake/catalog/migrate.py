@@ -1,0 +1,91 @@
+"""Bring a database to the version of this package: PostGIS, pgSTAC, the ODC postgis driver, schema `eolake`.
+
+Repeatable; migrators at the same time wait for each other on an advisory lock. What was done stands in
+`eolake.migration`, one row per file of ours and per version of pypgstac and datacube, so that a repeat costs milliseconds.
+"""
+
+from __future__ import annotations
+
+import logging
+from importlib.metadata import version
+from importlib.resources import files
+from typing import LiteralString, cast
+
+from eolake.catalog.lake import Connection, Lake
+
+LOCK = 0x656F6C61
+"""Advisory lock of all migrators: the bytes of "eola"."""
+SETTINGS = """
+    insert into pgstac.pgstac_settings (name, value) values ('context', 'auto'), ('update_collection_extent', 'false')
+    on conflict (name) do update set value = excluded.value where pgstac_settings.value is distinct from excluded.value
+"""
+"""pgSTAC counts matches (exactly while that is cheap) and leaves extents to the ledger: updating them locks the collection."""
+
+log = logging.getLogger(__name__)
+
+
+def migrate(lake: Lake) -> None:
+    """Create or update everything that the lake needs in its database."""
+    with lake.connect(name="eolake migrate") as connection:
+        connection.execute("set lock_timeout = '10min'")
+        connection.execute("select pg_advisory_lock(%s)", [LOCK])
+        connection.execute("create extension if not exists postgis schema public")
+        connection.execute("create schema if not exists eolake")
+        connection.execute(
+            "create table if not exists eolake.migration (name text primary key, at timestamptz not null default clock_timestamp())"
+        )
+        done = {row["name"] for row in connection.execute("select name from eolake.migration")}
+        _pgstac(lake, connection, done)
+        _odc(lake, connection, done)
+        _ledger(connection, done)
+
+
+def _record(connection: Connection, name: str) -> None:
+    connection.execute("insert into eolake.migration (name) values (%s)", [name])
+    log.info("migrated: %s", name)
+
+
+def _pgstac(lake: Lake, connection: Connection, done: set[str]) -> None:
+    name = f"pypgstac {version('pypgstac')}"
+    if name in done:
+        return
+    from pypgstac.db import PgstacDB
+    from pypgstac.migrate import Migrate
+
+    with PgstacDB(dsn=lake.database.url()) as database:
+        Migrate(database).run_migration()
+        database.close()
+    connection.execute(SETTINGS)
+    _record(connection, name)
+
+
+def _odc(lake: Lake, connection: Connection, done: set[str]) -> None:
+    """The ODC schema; datacube is imported only when there is work (it takes seconds)."""
+    name = f"datacube {version('datacube')}"
+    if name in done:
+        return
+    from datacube.cfg import ODCConfig
+    from datacube.index import index_connect
+
+    environment = ODCConfig(raw_dict={"default": odc_environment(lake)})["default"]
+    index = index_connect(environment, application_name="eolake-migrate", validate_connection=False)
+    try:
+        # Without permissions: their statements need PostgreSQL 16.
+        index.init_db(with_default_types=True, with_permissions=False)
+    finally:
+        index.close()
+    _record(connection, name)
+
+
+def odc_environment(lake: Lake) -> dict[str, str]:
+    """One environment of an ODC configuration, as datacube.cfg reads it."""
+    return {"index_driver": "postgis", "db_url": lake.database.url("postgresql+psycopg")}
+
+
+def _ledger(connection: Connection, done: set[str]) -> None:
+    folder = files("eolake.catalog.ledger") / "migrations"
+    for entry in sorted(folder.iterdir(), key=lambda e: e.name):
+        if entry.name.endswith(".sql") and entry.name not in done:
+            with connection.transaction():
+                connection.execute(cast("LiteralString", entry.read_text("utf-8")))
+                _record(connection, entry.name)
