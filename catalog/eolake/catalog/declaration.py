@@ -21,6 +21,13 @@ LakeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 """Lower snake case: both a STAC id and an ODC product name."""
 
 
+CommonName = Literal[
+    "coastal", "blue", "green", "red", "rededge", "yellow", "pan", "nir", "nir08", "nir09",
+    "cirrus", "swir16", "swir22", "lwir", "lwir11", "lwir12",
+]  # fmt: skip
+"""The names that eo 1.1 knows, which is the version that odc-stac reads."""
+
+
 class Model(BaseModel):
     """Frozen; an unknown key is an error."""
 
@@ -60,7 +67,7 @@ class Band(Model):
     scale: float | None = None
     offset: float | None = None
     """physical value = pixel * scale + offset"""
-    common_name: str | None = None
+    common_name: CommonName | None = None
     """eo:common_name"""
     center_wavelength: float | None = None
     full_width_half_max: float | None = None

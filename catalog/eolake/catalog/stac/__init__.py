@@ -1,0 +1,1 @@
+"""STAC documents made from declarations and drafts; nothing here opens a file or a connection."""
