@@ -6,6 +6,7 @@ collection, the ODC product, the COG settings and the legend are made from it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -47,10 +48,15 @@ class BitField(Model):
     """Some bits of a flag band: STAC `classification:bitfields`, ODC `flags_definition`."""
 
     name: LakeName
-    offset: int
-    length: int = 1
+    offset: Annotated[int, Field(ge=0)]
+    length: Annotated[int, Field(ge=1)] = 1
     description: str = ""
     classes: tuple[Class, ...]
+
+    @model_validator(mode="after")
+    def _classes_fit(self) -> BitField:
+        _check_classes(self.name, self.classes, range(1 << self.length))
+        return self
 
 
 class Band(Model):
@@ -83,10 +89,50 @@ class Band(Model):
     optional: bool = False
     """Some datasets lack it: an asset, but no ODC measurement (ODC refuses those)."""
 
+    @model_validator(mode="after")
+    def _values_fit(self) -> Band:
+        if self.dtype.startswith("float"):
+            if self.categorical:
+                raise ValueError(f"band {self.name}: classes and bit fields need an integer dtype")
+            return self
+        values = _integers(self.dtype)
+        if self.nodata is not None and self.nodata not in values:
+            raise ValueError(f"band {self.name}: nodata {self.nodata} is no {self.dtype}")
+        _check_classes(self.name, self.classes, values)
+        _check_bits(self)
+        return self
+
     @property
     def categorical(self) -> bool:
         """Classes are never averaged: MODE overviews, nearest-neighbour resampling."""
         return bool(self.classes or self.bitfields)
+
+
+def _integers(dtype: str) -> range:
+    """The values of an integer dtype."""
+    bits = int(dtype.removeprefix("u").removeprefix("int"))
+    return range(1 << bits) if dtype.startswith("u") else range(-(1 << bits - 1), 1 << bits - 1)
+
+
+def _check_classes(owner: str, classes: tuple[Class, ...], values: range) -> None:
+    """Every class value fits, and neither values nor names come twice."""
+    outside = [entry.value for entry in classes if entry.value not in values]
+    if outside:
+        raise ValueError(f"{owner}: class values {outside} do not fit in {values.start}–{values.stop - 1}")
+    for what in ("value", "name"):
+        twice = sorted(str(key) for key, count in Counter(getattr(entry, what) for entry in classes).items() if count > 1)
+        if twice:
+            raise ValueError(f"{owner}: class {what} {', '.join(twice)} appears twice")
+
+
+def _check_bits(band: Band) -> None:
+    """Bit fields lie within the dtype, do not overlap, and have distinct names."""
+    names = [field.name for field in band.bitfields] + ([band.name] if band.classes else [])
+    bits = [bit for field in band.bitfields for bit in range(field.offset, field.offset + field.length)]
+    if len(set(names)) < len(names) or len(set(bits)) < len(bits):
+        raise ValueError(f"band {band.name}: bit fields overlap or share a name")
+    if bits and not 0 <= min(bits) <= max(bits) < int(band.dtype.removeprefix("u").removeprefix("int")):
+        raise ValueError(f"band {band.name}: bit fields reach outside of {band.dtype}")
 
 
 class Load(Model):
@@ -156,6 +202,16 @@ class Collection(Model):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"band names and aliases appear twice: {', '.join(twice)}")
+        return self
+
+    @model_validator(mode="after")
+    def _pictures_are_declared(self) -> Collection:
+        if len(self.thumbnail) not in {0, 1, 3}:
+            raise ValueError("thumbnail: name one band, or three (red, green, blue)")
+        names = {band.name for band in self.bands}
+        drawn = {*self.thumbnail, *(asset for render in self.renders.values() for asset in render.get("assets", ()))}
+        if drawn - names:
+            raise ValueError(f"thumbnail and renders name bands that are not declared: {', '.join(sorted(drawn - names))}")
         return self
 
     def band(self, name: str) -> Band:

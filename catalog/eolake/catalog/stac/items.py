@@ -183,7 +183,8 @@ def _eolake() -> str:
 
 
 def _software(facts: Sequence[CogFacts]) -> dict[str, str]:
-    return {"eolake": _eolake(), **{"GDAL": found.gdal_version for found in facts[:1]}}
+    own = {"eolake": _eolake()}
+    return {**own, "GDAL": facts[0].gdal_version} if facts else own
 
 
 def _projection(draft: Mapping[str, Any], facts: Sequence[CogFacts]) -> dict[str, Any]:
