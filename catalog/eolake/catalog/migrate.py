@@ -21,6 +21,25 @@ SETTINGS = """
 """
 """pgSTAC counts matches (exactly while that is cheap) and leaves extents to the ledger: updating them locks the collection."""
 
+PGSTAC_ROLES = """
+    do $$
+    declare name text;
+    begin
+        foreach name in array array['pgstac_admin', 'pgstac_read', 'pgstac_ingest'] loop
+            if to_regrole(name) is null then
+                begin
+                    execute format('create role %I', name);
+                exception when duplicate_object or unique_violation then null;  -- another migrator of this server
+                end;
+            end if;
+            if not pg_has_role(current_user, name, 'member') then
+                execute format('grant %I to current_user', name);
+            end if;
+        end loop;
+    end $$
+"""
+"""pgSTAC's migration takes on its roles, which only a superuser may do without being a member: neither our cluster nor a managed server has one."""
+
 log = logging.getLogger(__name__)
 
 
@@ -52,6 +71,7 @@ def _pgstac(lake: Lake, connection: Connection, done: set[str]) -> None:
     from pypgstac.db import PgstacDB
     from pypgstac.migrate import Migrate
 
+    connection.execute(PGSTAC_ROLES)
     with PgstacDB(dsn=lake.database.url()) as database:
         Migrate(database).run_migration()
         database.close()
