@@ -28,6 +28,11 @@ def dataset_id(collection: str, item: str) -> UUID:
         return uuid5(NAMESPACE_STAC, f"{collection}\n{item}\n")
 
 
+def collection_link(collection: str) -> dict[str, Any]:
+    """The link to the collection that STAC demands of an item, relative to the STAC API."""
+    return {"rel": "collection", "href": f"collections/{quote(collection, safe='')}", "type": "application/json"}
+
+
 def derived_from(collection: str, item: str) -> dict[str, Any]:
     """The link to a source item. Its href is relative to the STAC API, which makes it absolute."""
     return {

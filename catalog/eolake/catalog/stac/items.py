@@ -76,7 +76,7 @@ def complete_item(
         "geometry": document["geometry"],
         "bbox": document["bbox"],
         "properties": properties,
-        "links": [identity.derived_from(*pair) for pair in sorted(pairs)],
+        "links": [identity.collection_link(collection.id), *(identity.derived_from(*pair) for pair in sorted(pairs))],
         "assets": assets,
     }
 
