@@ -10,6 +10,7 @@ managed server). What needs a superuser is done before the start, in PostgreSQL'
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import secrets
@@ -158,10 +159,10 @@ class Cluster:
             return
         ctl = self._programs(home).program("pg_ctl")
         for mode in ("fast", "immediate"):
-            answer = home.run(ctl, "stop", "-D", str(home.data), "-w", "-t", "30", "-m", mode)
+            home.run(ctl, "stop", "-D", str(home.data), "-w", "-t", "30", "-m", mode)
             if self._server() is None:
                 return
-        raise Unreachable(f"PostgreSQL in {home.data} does not stop: {answer.stderr.strip()}")
+        raise Unreachable(f"PostgreSQL in {home.data} does not stop; what it says is in {home.log}")
 
     # --- where ---
 
@@ -176,7 +177,8 @@ class Cluster:
         if home.path.is_dir() and _reaches(home):
             return home
         if home.data.exists():
-            raise ConfigError(f"user {home.owner.pw_name if home.owner else os.geteuid()} can't reach {home.data}; open the folders above it (chmod o+x)")
+            name = home.owner.pw_name if home.owner else "running this command"
+            raise ConfigError(f"the user {name} can't reach {home.data}; open the folders above it (chmod o+x)")
         _make(home)
         if _reaches(home):
             return home
@@ -198,22 +200,25 @@ class Cluster:
         programs = find_programs()
         fresh = home.path / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
-        command = [programs.program("initdb"), "-D", str(fresh), "-U", "postgres", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8"]
-        password = home.path / "initdb.password"
-        # The superuser's password is thrown away: nobody may log in as superuser over the network.
-        home.write(password.name, secrets.token_urlsafe(32))
-        command += ["--pwfile", str(password), *([] if self.durable else ["--no-sync"])]
-        answer = home.run(*command)
-        password.unlink()
-        if answer.returncode:
-            raise ConfigError(f"initdb failed: {answer.stderr.strip()}")
+        self._initdb(home, programs, fresh)
         with (fresh / "postgresql.conf").open("a", encoding="utf-8") as conf:
             conf.write("include '../eolake.conf'\n")
         (fresh / "pg_hba.conf").write_text(_HBA, "utf-8")
-        self._configure(home, port=0)
-        self._single(home, programs, fresh, "template1", ["create extension if not exists postgis", "create extension if not exists btree_gist"])
+        extensions = [f"create extension if not exists {name}" for name in ("postgis", "btree_gist")]
+        self._single(home, programs, fresh, "template1", extensions)
         self._let_in(home, programs, fresh)
         fresh.rename(home.data)
+
+    def _initdb(self, home: _Home, programs: Programs, data: Path) -> None:
+        """An empty cluster. The superuser's password is thrown away: nobody may log in as superuser over the network."""
+        password = home.path / "initdb.password"
+        home.write(password.name, secrets.token_urlsafe(32))
+        access = ["-U", "postgres", "-A", "scram-sha-256", "--pwfile", str(password)]
+        options = ["-E", "UTF8", "--locale=C.UTF-8", *([] if self.durable else ["--no-sync"])]
+        answer = home.run(programs.program("initdb"), "-D", str(data), *access, *options)
+        password.unlink()
+        if answer.returncode:
+            raise ConfigError(f"initdb failed: {answer.stderr.strip()}")
 
     def _let_in(self, home: _Home, programs: Programs, data: Path | None = None) -> None:
         """A new password for role eolake; the role and its database are made when absent. Needs a stopped server."""
@@ -234,11 +239,13 @@ class Cluster:
         """Statements as superuser on a stopped cluster: one per line."""
         self._configure(home, port=0)
         self._evict(data)
-        options = [] if self.durable else ["-F"]
-        answer = home.run(programs.program("postgres"), "--single", *options, "-D", str(data), database, stdin="".join(f"{s}\n" for s in statements))
+        lines = "".join(f"{statement}\n" for statement in statements)
+        answer = home.run(programs.program("postgres"), "--single", "-D", str(data), database, stdin=lines)
         faults = [line for line in answer.stderr.splitlines() if "ERROR:" in line or "FATAL:" in line]
         if any("postgis" in fault for fault in faults):
-            raise ConfigError(f"PostGIS is not installed for PostgreSQL {programs.major}: apt-get install postgresql-{programs.major}-postgis-3")
+            raise ConfigError(
+                f"PostGIS is not installed for PostgreSQL {programs.major}: apt-get install postgresql-{programs.major}-postgis-3"
+            )
         if answer.returncode or faults:
             raise ConfigError(f"PostgreSQL could not be prepared: {'; '.join(faults) or answer.stderr.strip()}")
 
@@ -254,19 +261,19 @@ class Cluster:
             if not port_is_free(port):
                 port = free_port()
             self._configure(home, port=port)
-            answer = home.run(programs.program("pg_ctl"), "start", "-D", str(home.data), "-l", str(home.log), "-w", "-t", "120", "-s")
-            if answer.returncode == 0:
+            home.run(programs.program("pg_ctl"), "start", "-D", str(home.data), "-l", str(home.log), "-w", "-t", "120", "-s")
+            if self._server():
                 self._remember(port=port)
                 return
             if port_is_free(port):
                 break
-        raise Unreachable(f"PostgreSQL in {home.data} does not start: {_last_fault(home.log) or answer.stderr.strip()} (all of it: {home.log})")
+        raise Unreachable(f"PostgreSQL in {home.data} does not start: {_last_fault(home.log)} (all of it: {home.log})")
 
     def _configure(self, home: _Home, *, port: int) -> None:
         """eolake.conf: written at every start, so that settings of a newer eolake take effect."""
         settings = _SETTINGS | ({} if self.durable else _UNSAFE) | ({"port": str(port)} if port else {})
-        lines = "".join(f"{key} = {value}\n" for key, value in settings.items())
-        home.write("eolake.conf", f"# Written by eolake at every start; your own settings: ALTER SYSTEM, or data/postgresql.conf after the include.\n{lines}")
+        note = "# Written by eolake at every start; your own settings go behind the include in data/postgresql.conf.\n"
+        home.write("eolake.conf", note + "".join(f"{key} = {value}\n" for key, value in settings.items()))
 
     def _server(self) -> _PidFile | None:
         """The running server of this folder.
@@ -300,8 +307,6 @@ class Cluster:
 
 def write_database_file(path: Path, config: DatabaseConfig) -> None:
     """The one file with the password in it (0600)."""
-    import json
-
     write_private(path, json.dumps({**config.model_dump(), "password": config.password.get_secret_value()}, indent=2) + "\n")
 
 

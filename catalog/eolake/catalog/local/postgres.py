@@ -38,8 +38,9 @@ class Programs:
     def has_postgis(self) -> bool | None:
         """Whether PostGIS is installed for this PostgreSQL; None when its extension folder is not where packagers put it."""
         prefix = self.bindir.parent
-        shares = (Path(f"/usr/share/postgresql/{self.major}"), prefix / "share", prefix / "share/postgresql", prefix / f"share/postgresql@{self.major}")
-        folders = [share / "extension" for share in shares if (share / "extension").is_dir()]
+        shares = [prefix / "share", prefix / "share/postgresql", prefix / f"share/postgresql@{self.major}"]
+        debian = Path(f"/usr/share/postgresql/{self.major}")
+        folders = [share / "extension" for share in (debian, *shares) if (share / "extension").is_dir()]
         return any((folder / "postgis.control").is_file() for folder in folders) if folders else None
 
 
