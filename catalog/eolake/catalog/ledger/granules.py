@@ -104,10 +104,10 @@ def lease_of(granule: Granule) -> Lease:
     return Lease(kind="granule", id=granule.granule_id, fence=granule.fence)
 
 
-def _fenced(connection: Executor, query: str, lease: Lease, **parameters: Any) -> None:
-    row = connection.execute(SQL[query], {"granule_id": lease.id, "fence": lease.fence, **parameters}).fetchone()
+def _fenced(connection: Executor, query: str, held: Lease, **parameters: Any) -> None:
+    row = connection.execute(SQL[query], {"granule_id": held.id, "fence": held.fence, **parameters}).fetchone()
     if row is None:
-        raise Fenced(f"granule {lease.id}: lease {lease.fence} is lost; somebody else has the work now")
+        raise Fenced(f"granule {held.id}: lease {held.fence} is lost; somebody else has the work now")
 
 
 def extend(connection: Executor, lease: Lease, duration: timedelta) -> None:
@@ -140,6 +140,19 @@ def reject(connection: Executor, lease: Lease, *, reason: str) -> None:
     _fenced(connection, "finish", lease, state="rejected", reason=reason, delay=timedelta())
 
 
+def fence(connection: Executor, lease: Lease) -> bool:
+    """Lock a leased granule until commit; False when the lease is lost."""
+    return connection.execute(SQL["fence"], {"granule_id": lease.id, "fence": lease.fence}).fetchone() is not None
+
+
+def published(
+    connection: Executor, lease: Lease, *, collection: str, scene_key: str | None, rank: Sequence[int | str], items: Sequence[str]
+) -> None:
+    """End the lease: everything that the granule yielded is published in this transaction."""
+    parameters = {"granule_id": lease.id, "collection": collection, "scene_key": scene_key, "rank": Jsonb(list(rank)), "items": Jsonb(list(items))}
+    connection.execute(SQL["published"], parameters)
+
+
 def retry(
     connection: Executor,
     *,
@@ -150,7 +163,7 @@ def retry(
     dry_run: bool = False,
 ) -> list[str]:
     """Let granules wait again from their first attempt; the names of those taken. `reason` is part of their reason."""
-    parameters = {"states": list(states), "like": f"%{reason}%" if reason else None, "names": list(names) if names else None, "waiting": waiting}
+    parameters = {"states": list(states), "part": reason, "names": list(names) if names else None, "waiting": waiting}
     rows = connection.execute(SQL["select_retry" if dry_run else "retry"], parameters).fetchall()
     return [row["name"] for row in rows]
 

@@ -101,7 +101,7 @@ select 'published', granule_id, jsonb_build_object('items', %(items)s::jsonb) fr
 with chosen as (
     update eolake.granule
     set state = %(waiting)s, attempts = 0, reason = null, step = null, next_try = eolake.clock(), changed_at = eolake.clock()
-    where state = any(%(states)s) and (%(like)s::text is null or reason ilike %(like)s) and (%(names)s::text[] is null or name = any(%(names)s))
+    where state = any(%(states)s) and (%(part)s::text is null or strpos(lower(reason), lower(%(part)s)) > 0) and (%(names)s::text[] is null or name = any(%(names)s))
     returning granule_id, name
 ), noted as (
     insert into eolake.event (kind, granule_id) select 'retried', granule_id from chosen
@@ -111,7 +111,7 @@ select granule_id, name from chosen order by name;
 -- name: select_retry
 -- What `retry` would take.
 select granule_id, name from eolake.granule
-where state = any(%(states)s) and (%(like)s::text is null or reason ilike %(like)s) and (%(names)s::text[] is null or name = any(%(names)s))
+where state = any(%(states)s) and (%(part)s::text is null or strpos(lower(reason), lower(%(part)s)) > 0) and (%(names)s::text[] is null or name = any(%(names)s))
 order by name;
 
 -- name: get

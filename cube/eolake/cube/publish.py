@@ -1,0 +1,220 @@
+"""Publish and retire: the only two functions that make a scene visible or invisible.
+
+Objects first (`staging`), then one transaction over ODC, ledger and pgSTAC: a scene is either completely in the lake
+or not in it at all. Until the commit nothing shows what was written, and the sweeper owns it.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+import psycopg
+from datacube.index.abstract import DatasetTuple
+from datacube.model import Dataset
+from datacube.utils.changes import allow_any
+from psycopg.rows import DictRow
+
+from eolake.catalog import pgstac
+from eolake.catalog.draft import Draft
+from eolake.catalog.errors import Fenced, Transient
+from eolake.catalog.ledger import granules, publications, runs
+from eolake.catalog.ledger.granules import Lease
+from eolake.catalog.ledger.publications import Current
+from eolake.catalog.stac.identity import dataset_id
+from eolake.catalog.stac.items import with_store_hrefs
+from eolake.cube.datasets import odc_dataset
+from eolake.cube.session import Session
+from eolake.cube.staging import Staged, stage
+
+TRIES = 8
+"""Of one transaction, before a passing fault of the database is handed to the caller."""
+GRACE = timedelta(hours=1)
+"""How long the objects of a replaced revision stay for those who read them."""
+
+Verdict = Literal["published", "unchanged", "rejected", "lost"]
+Key = tuple[str, str]
+"""(collection, item id)"""
+Cursor = psycopg.Cursor[DictRow]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What one lease yields: published together or not at all."""
+
+    lease: Lease
+    staged: tuple[Staged, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a batch."""
+
+    lease: Lease
+    verdict: Verdict
+    """`unchanged`: the lake says the same already; `lost`: somebody else has the work now."""
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """A staged scene as each of the three stores wants it."""
+
+    staged: Staged
+    item: Mapping[str, Any]
+    dataset: Dataset
+
+
+def publish(session: Session, drafts: Sequence[Draft], lease: Lease) -> Outcome:
+    """Store the drafts of one lease and publish them together.
+
+    Raises BadProduct, Transient; Fenced when the lease is lost."""
+    staged = tuple(stage(session, draft, lease) for draft in drafts)
+    (outcome,) = commit(session, [Batch(lease=lease, staged=staged)])
+    if outcome.verdict == "lost":
+        raise Fenced(outcome.reason)
+    return outcome
+
+
+def commit(session: Session, batches: Sequence[Batch]) -> list[Outcome]:
+    """Publish staged scenes in ONE transaction; one outcome per batch, in their order.
+
+    Passing faults of the database are tried again here; Transient only when they stay."""
+    keys = [staged.key for batch in batches for staged in batch.staged]
+    if len(set(keys)) < len(keys):
+        raise ValueError("an item stands twice in one commit; put the second into the next")
+    prepared = {staged.key: _prepare(session, staged) for batch in batches for staged in batch.staged}
+    return _persist(lambda: _commit(session, batches, prepared))
+
+
+def _persist[T](work: Callable[[], T]) -> T:
+    """Try again what failed for a passing reason, with growing jittered pauses."""
+    for attempt in range(1, TRIES):
+        try:
+            return work()
+        except Transient:
+            time.sleep(random.uniform(0.01, 0.03 * 2**attempt))  # noqa: S311 - jitter, not a secret
+    return work()
+
+
+def _prepare(session: Session, staged: Staged) -> _Prepared:
+    """Everything that needs no lock is done before the transaction."""
+    record = staged.record
+    product = session.product(record.collection)
+    session.ensure_partition(record.collection, staged.at)
+    item = with_store_hrefs(staged.item, session.store.uri(record.prefix))
+    return _Prepared(staged=staged, item=item, dataset=odc_dataset(item, product))
+
+
+def _commit(session: Session, batches: Sequence[Batch], prepared: Mapping[Key, _Prepared]) -> list[Outcome]:
+    with session.transaction() as cursor:
+        order = sorted(batches, key=lambda batch: (batch.lease.kind, batch.lease.id))
+        held = {batch.lease: _fence(cursor, batch.lease) for batch in order}
+        current = publications.current(cursor, list(prepared))
+        outcomes = [_judge(batch, current, held=held[batch.lease]) for batch in batches]
+        wanted = [prepared[s.key] for b, o in zip(batches, outcomes, strict=True) if o.verdict == "published" for s in b.staged]
+        replaced = {key: current[key] for key in (p.staged.key for p in wanted) if key in current}
+        if wanted:
+            _index(session, wanted)
+            _record(cursor, wanted, replaced)
+        for batch, outcome in zip(batches, outcomes, strict=True):
+            _close(cursor, batch, outcome)
+        if wanted:
+            if replaced:
+                pgstac.delete_items(cursor, list(replaced))
+            pgstac.create_items(cursor, [p.item for p in wanted])
+    return outcomes
+
+
+def _fence(cursor: Cursor, lease: Lease) -> bool:
+    return granules.fence(cursor, lease) if lease.kind == "granule" else runs.fence(cursor, lease)
+
+
+def _judge(batch: Batch, current: Mapping[Key, Current], *, held: bool) -> Outcome:
+    lease = batch.lease
+    if not held:
+        return Outcome(lease=lease, verdict="lost", reason=f"lease {lease.fence} of {lease.kind} {lease.id} ran out; nothing was published")
+    there = {staged.key: current[staged.key] for staged in batch.staged if staged.key in current}
+    for key, known in there.items():
+        if known.revision > lease.fence:
+            return Outcome(lease=lease, verdict="lost", reason=f"{'/'.join(key)}: revision {known.revision} is published already")
+        if known.state == "live" and lease.kind == "granule" and known.granule_id != lease.id:
+            return Outcome(lease=lease, verdict="rejected", reason=f"duplicate: {key[1]} was published from {known.source or 'a run'}")
+    if batch.staged and all(_same(staged, there.get(staged.key)) for staged in batch.staged):
+        return Outcome(lease=lease, verdict="unchanged")
+    return Outcome(lease=lease, verdict="published")
+
+
+def _same(staged: Staged, known: Current | None) -> bool:
+    return known is not None and known.state == "live" and known.digest == staged.record.digest
+
+
+def _index(session: Session, wanted: Sequence[_Prepared]) -> None:
+    """Datasets into the cube: new ones in bulk, known ones (also archived) updated."""
+    datasets = session.index.datasets
+    known = datasets.bulk_has([p.dataset.id for p in wanted])
+    fresh = [p.dataset for p, there in zip(wanted, known, strict=True) if not there]
+    if len(fresh) == 1:
+        datasets.add(fresh[0], with_lineage=False)
+    elif fresh:
+        datasets.bulk_add([_tuple(dataset) for dataset in fresh], batch_size=len(fresh))
+    for dataset in (p.dataset for p, there in zip(wanted, known, strict=True) if there):
+        datasets.update(dataset, updates_allowed={(): allow_any})
+        datasets.restore([dataset.id])
+
+
+def _tuple(dataset: Dataset) -> DatasetTuple:
+    uri = dataset.uri
+    if uri is None:
+        raise ValueError(f"dataset {dataset.id} has no location")
+    lineage = {name: list(ids) for name, ids in dataset.metadata_doc.get("lineage", {}).items()}
+    return DatasetTuple(dataset.product, dataset.metadata_doc_without_lineage(), uri, lineage)
+
+
+def _record(cursor: Cursor, wanted: Sequence[_Prepared], replaced: Mapping[Key, Current]) -> None:
+    if replaced:
+        publications.replace(cursor, [known.publication_id for known in replaced.values()], GRACE)
+    written = publications.record(cursor, [p.staged.record for p in wanted])
+    missing = [p.staged.key for p in wanted if p.staged.key not in written]
+    if missing:
+        raise Fenced(f"a newer revision of {', '.join('/'.join(key) for key in missing)} is published already")
+
+
+def _close(cursor: Cursor, batch: Batch, outcome: Outcome) -> None:
+    """The end of the lease of a granule; a run goes on until it says so."""
+    if batch.lease.kind == "run" or outcome.verdict == "lost":
+        return
+    if outcome.verdict == "rejected":
+        granules.reject(cursor, batch.lease, reason=outcome.reason or "")
+        return
+    records = [staged.record for staged in batch.staged]
+    granules.published(
+        cursor,
+        batch.lease,
+        collection=records[0].collection,
+        scene_key=records[0].scene_key,
+        rank=records[0].rank,
+        items=[record.item_id for record in records],
+    )
+
+
+def retire(session: Session, items: Sequence[Key], *, reason: str) -> int:
+    """Make items invisible: archived in the cube, deleted from the catalog, a tombstone in the ledger; how many were live.
+
+    Their objects stay until they are recycled."""
+    return _persist(lambda: _retire(session, items, reason))
+
+
+def _retire(session: Session, items: Sequence[Key], reason: str) -> int:
+    with session.transaction() as cursor:
+        current = publications.current(cursor, list(items))
+        live = {key: known for key, known in current.items() if known.state in {"live", "superseded"}}
+        if live:
+            session.index.datasets.archive([dataset_id(*key) for key in live])
+            publications.retire(cursor, [known.publication_id for known in live.values()], {"reason": reason})
+            pgstac.delete_items(cursor, list(live))
+    return len(live)
