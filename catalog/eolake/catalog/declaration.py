@@ -231,6 +231,13 @@ def _folder() -> Traversable:
     return files("eolake.catalog") / "collections"
 
 
+@cache
+def _table(name: str) -> dict[str, Any]:
+    """A band table; parsed once, for many collections share it."""
+    rows: dict[str, Any] = yaml.safe_load((_folder() / "tables" / f"{name}.yaml").read_text("utf-8"))
+    return rows
+
+
 def _expand(document: dict[str, Any]) -> dict[str, Any]:
     """`bands_from: {table: landsat, rows: [...]}`: bands taken from `collections/tables/<table>.yaml`.
 
@@ -238,7 +245,7 @@ def _expand(document: dict[str, Any]) -> dict[str, Any]:
     reference = document.pop("bands_from", None)
     if reference is None:
         return document
-    table = yaml.safe_load((_folder() / "tables" / f"{reference['table']}.yaml").read_text("utf-8"))
+    table = _table(reference["table"])
     bands = []
     for entry in reference["rows"]:
         row, changes = (entry, {}) if isinstance(entry, str) else (entry["row"], {k: v for k, v in entry.items() if k != "row"})
