@@ -1,0 +1,56 @@
+"""`eolake simulate`: make input where there is none."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+
+@click.group()
+def simulate() -> None:
+    """Make products and providers that need no account and no network."""
+
+
+@simulate.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--seed", default=2019, show_default=True, help="Another seed, another landscape.")
+@click.option("--size", type=int, help="Side in pixels: of 30 m (Landsat), of 10 m and a multiple of 6 (Sentinel-2).")
+@click.option("--kind", type=click.Choice(["landsat_c2_l2", "landsat_c2_l1", "s2_l2a", "s2_l1c"]), help="One product of this kind only.")
+@click.option("--when", type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]), help="With --kind: its time, UTC.")
+@click.option("--baseline", default="05.00", show_default=True, help="With --kind: the processing baseline of Sentinel-2.")
+@click.option("--cloud", default=0.0, show_default=True, help="With --kind: share of the sky, 0 to 1.")
+def products(folder: Path, seed: int, size: int | None, kind: str | None, when: datetime | None, baseline: str, cloud: float) -> None:
+    """Write Landsat and Sentinel-2 products over New South Wales into FOLDER, before and after a fire; print their paths."""
+    from eolake.ingest.simulators.products.demo import generate_demo
+    from eolake.ingest.simulators.products.landscape import Landscape
+
+    landscape = Landscape(seed=seed)
+    if kind is None:
+        paths = generate_demo(folder, landscape=landscape, size=size)
+    else:
+        paths = [_one(folder, landscape, kind, when, size, baseline, cloud)]
+    for path in paths:
+        click.echo(path)
+
+
+def _one(folder: Path, landscape: object, kind: str, when: datetime | None, size: int | None, baseline: str, cloud: float) -> Path:
+    from datetime import UTC
+    from typing import cast
+
+    from eolake.catalog.errors import UsageError
+    from eolake.ingest.simulators.products.landscape import Landscape
+    from eolake.ingest.simulators.products.scenes import Kind, generate_scene
+
+    if when is None:
+        raise UsageError("--kind needs --when, for instance --when 2019-12-15T23:50:23Z")
+    return generate_scene(
+        cast(Kind, kind),
+        when.replace(tzinfo=UTC),
+        folder,
+        landscape=cast(Landscape, landscape),
+        size=size,
+        baseline=baseline,
+        cloud=cloud,
+    )

@@ -1,0 +1,76 @@
+"""Products by kind: what tests, benchmarks, the demo and `eolake simulate` call."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from eolake.catalog.errors import UsageError
+from eolake.ingest.simulators.products import landsat
+from eolake.ingest.simulators.products.containers import Container, pack
+from eolake.ingest.simulators.products.landscape import Landscape
+
+Kind = Literal["landsat_c2_l2", "landsat_c2_l1"]
+
+TINY = 60
+"""A size for tests: a product in well under a second."""
+SIZES: dict[Kind, int] = {"landsat_c2_l2": 512, "landsat_c2_l1": 512}
+"""Default sides: pixels of 30 m (Landsat) and of 10 m (Sentinel-2)."""
+
+
+def generate_scene(
+    kind: Kind,
+    when: datetime,
+    folder: Path,
+    *,
+    landscape: Landscape | None = None,
+    size: int | None = None,
+    baseline: str = "05.00",
+    container: Container = "dir",
+    cloud: float = 0.0,
+) -> Path:
+    """Writes one product of the landscape at `when` (aware) below `folder` and returns its path.
+
+    `size`: side in pixels of 30 m (Landsat) or 10 m (Sentinel-2, a multiple of 6); `baseline`: of Sentinel-2,
+    "02.12" (no offset) to "05.00" (offset -1000); `container`: `tar` is Landsat's, `zip` Sentinel-2's;
+    `cloud`: share of the sky, 0–1. Same arguments, same bytes. The product appears whole, by a rename.
+    Raises UsageError for arguments that make no product, and when the product is already there."""
+    scene = _scene(kind, when, landscape or Landscape(), size or SIZES[kind], baseline, cloud)
+    wrap = False
+    target = folder / _file_name(scene.name, container, safe=wrap)
+    if target.exists():
+        raise UsageError(f"{target} is already there; remove it or choose another folder")
+    workspace = folder / f".{scene.name}.part"
+    shutil.rmtree(workspace, ignore_errors=True)
+    written = landsat.write_landsat(scene, workspace)
+    pack(written, container, when=when, wrap=wrap).rename(target)
+    workspace.rmdir()
+    return target
+
+
+def scene_path(kind: Kind, when: datetime, folder: Path, *, baseline: str = "05.00", container: Container = "dir") -> Path:
+    """Where `generate_scene` puts that product."""
+    scene = _scene(kind, when, Landscape(), SIZES[kind], baseline, 0.0)
+    return folder / _file_name(scene.name, container, safe=kind.startswith("s2"))
+
+
+def _file_name(name: str, container: Container, *, safe: bool) -> str:
+    if container == "dir":
+        return name
+    return f"{name.removesuffix('.SAFE') if safe else name}.{container}"
+
+
+def _scene(kind: Kind, when: datetime, landscape: Landscape, size: int, baseline: str, cloud: float) -> landsat.Scene:
+    if when.tzinfo is None:
+        raise UsageError(f"{when} has no time zone; write 2019-12-15T23:50:23Z")
+    if not 0 <= cloud < 1:
+        raise UsageError(f"cloud {cloud}: a share of the sky from 0 to below 1")
+    if size < 12 or (kind.startswith("s2") and size % 6):
+        raise UsageError(f"size {size}: at least 12, and for Sentinel-2 a multiple of 6 (its 20 and 60 m grids cover the same ground)")
+    when = when.astimezone(UTC)
+    if kind in ("landsat_c2_l2", "landsat_c2_l1"):
+        level: landsat.Level = "L2SP" if kind == "landsat_c2_l2" else "L1TP"
+        return landsat.Scene(level=level, when=when, landscape=landscape, size=size, cloud=cloud)
+    raise UsageError(f"no product kind {kind!r}; there are {', '.join(SIZES)}")
