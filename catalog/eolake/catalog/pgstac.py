@@ -62,6 +62,11 @@ def delete_items(connection: Executor, items: Sequence[tuple[str, str]]) -> None
     connection.execute(SQL["delete_items"], {"items": Jsonb(given)})
 
 
+def clear_items(connection: Executor) -> None:
+    """Remove every item."""
+    connection.execute(SQL["clear_items"])
+
+
 def all_items(connection: Executor) -> Iterator[dict[str, Any]]:
     """Every item with its hydrated content, in order of (collection, id)."""
     after = ("", "")

@@ -57,3 +57,6 @@ limit %(limit)s;
 -- name: relocate
 -- The store moved: rewrite the hrefs of all items.
 update pgstac.items set content = replace(content::text, %(old)s, %(new)s)::jsonb where content::text like %(like)s;
+
+-- name: clear_items
+delete from pgstac.items;

@@ -61,7 +61,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Prepared:
+class Prepared:
     """A staged scene as each of the three stores wants it."""
 
     staged: Staged
@@ -87,7 +87,7 @@ def commit(session: Session, batches: Sequence[Batch]) -> list[Outcome]:
     keys = [staged.key for batch in batches for staged in batch.staged]
     if len(set(keys)) < len(keys):
         raise ValueError("an item stands twice in one commit; put the second into the next")
-    prepared = {staged.key: _prepare(session, staged) for batch in batches for staged in batch.staged}
+    prepared = {staged.key: prepare(session, staged) for batch in batches for staged in batch.staged}
     return _persist(lambda: _commit(session, batches, prepared))
 
 
@@ -101,16 +101,16 @@ def _persist[T](work: Callable[[], T]) -> T:
     return work()
 
 
-def _prepare(session: Session, staged: Staged) -> _Prepared:
+def prepare(session: Session, staged: Staged) -> Prepared:
     """Everything that needs no lock is done before the transaction."""
     record = staged.record
     product = session.product(record.collection)
     session.ensure_partition(record.collection, staged.at)
     item = with_store_hrefs(staged.item, session.store.uri(record.prefix))
-    return _Prepared(staged=staged, item=item, dataset=odc_dataset(item, product))
+    return Prepared(staged=staged, item=item, dataset=odc_dataset(item, product))
 
 
-def _commit(session: Session, batches: Sequence[Batch], prepared: Mapping[Key, _Prepared]) -> list[Outcome]:
+def _commit(session: Session, batches: Sequence[Batch], prepared: Mapping[Key, Prepared]) -> list[Outcome]:
     with session.transaction() as cursor:
         order = sorted(batches, key=lambda batch: (batch.lease.kind, batch.lease.id))
         held = {batch.lease: _fence(cursor, batch.lease) for batch in order}
@@ -119,7 +119,7 @@ def _commit(session: Session, batches: Sequence[Batch], prepared: Mapping[Key, _
         wanted = [prepared[s.key] for b, o in zip(batches, outcomes, strict=True) if o.verdict == "published" for s in b.staged]
         replaced = {key: current[key] for key in (p.staged.key for p in wanted) if key in current}
         if wanted:
-            _index(session, wanted)
+            index_datasets(session, wanted)
             _record(cursor, wanted, replaced)
         for batch, outcome in zip(batches, outcomes, strict=True):
             _close(cursor, batch, outcome)
@@ -153,7 +153,7 @@ def _same(staged: Staged, known: Current | None) -> bool:
     return known is not None and known.state == "live" and known.digest == staged.record.digest
 
 
-def _index(session: Session, wanted: Sequence[_Prepared]) -> None:
+def index_datasets(session: Session, wanted: Sequence[Prepared]) -> None:
     """Datasets into the cube: new ones in bulk, known ones (also archived) updated."""
     datasets = session.index.datasets
     known = datasets.bulk_has([p.dataset.id for p in wanted])
@@ -175,7 +175,7 @@ def _tuple(dataset: Dataset) -> DatasetTuple:
     return DatasetTuple(dataset.product, dataset.metadata_doc_without_lineage(), uri, lineage)
 
 
-def _record(cursor: Cursor, wanted: Sequence[_Prepared], replaced: Mapping[Key, Current]) -> None:
+def _record(cursor: Cursor, wanted: Sequence[Prepared], replaced: Mapping[Key, Current]) -> None:
     if replaced:
         publications.replace(cursor, [known.publication_id for known in replaced.values()], GRACE)
     written = publications.record(cursor, [p.staged.record for p in wanted])

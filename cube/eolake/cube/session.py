@@ -24,8 +24,9 @@ from sqlalchemy.exc import DBAPIError
 
 from eolake.catalog import pgstac
 from eolake.catalog.declaration import declared
-from eolake.catalog.errors import Transient, Unreachable
+from eolake.catalog.errors import ConfigError, Transient, Unreachable
 from eolake.catalog.lake import IDLE_TIMEOUT, LOCK_TIMEOUT, Connection, Lake
+from eolake.catalog.ledger import publications
 from eolake.catalog.migrate import odc_environment
 from eolake.catalog.stac.collections import stac_collection
 from eolake.catalog.store import Store, open_store
@@ -68,7 +69,12 @@ class Session:
 
     @cached_property
     def store(self) -> Store:
-        """The objects."""
+        """The objects; ConfigError when the URIs in the database still name another place."""
+        here, written = self.lake.store_config.url, publications.place(self.connection)
+        if written is None:
+            publications.set_place(self.connection, here)
+        elif written != here:
+            raise ConfigError(f"the database says the objects are in {written}, the settings say {here}; run `eolake relocate`")
         return open_store(self.lake.store_config)
 
     def close(self) -> None:

@@ -30,6 +30,8 @@ from eolake.cube.session import Session
 
 THUMBNAIL_SIDE = 512
 """Pixels; the longest side of a thumbnail."""
+RECORD_NAME = "record.json"
+"""The ledger's row and its origin, so that the store alone tells what was published and where it came from."""
 VOLATILE = {"created", "updated", "published", "processing:software"}
 """Properties that change without the scene saying anything else."""
 
@@ -60,7 +62,7 @@ def key_prefix(item: pystac.Item, revision: int) -> str:
 
 
 def stage(session: Session, draft: Draft, lease: Lease) -> Staged:
-    """Write the bands as COGs, the attachments, a thumbnail and item.json; everything is durable when this returns.
+    """Write the bands as COGs, the attachments, a thumbnail, item.json and record.json; all durable when this returns.
 
     Memory stays at one band. Raises BadProduct when the draft lacks a band or a band is broken."""
     collection = declared(draft.item.collection_id or "")
@@ -78,8 +80,11 @@ def stage(session: Session, draft: Draft, lease: Lease) -> Staged:
     item = complete_item(draft.item, collection, writer.assets, created=now, updated=now, sources=draft.sources)
     body = json.dumps(item, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     session.store.put(f"{prefix}/{ITEM_NAME}", body)
+    record = _record(draft, lease, prefix, item, writer.assets, body)
+    origin = publications.origin(session.connection, lease)
+    session.store.put(f"{prefix}/{RECORD_NAME}", json.dumps(record.document() | {"origin": origin}, ensure_ascii=False).encode())
     session.store.sync(prefix)
-    return Staged(item=item, record=_record(draft, lease, prefix, item, writer.assets, body))
+    return Staged(item=item, record=record)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -149,7 +149,13 @@ def published(
     connection: Executor, lease: Lease, *, collection: str, scene_key: str | None, rank: Sequence[int | str], items: Sequence[str]
 ) -> None:
     """End the lease: everything that the granule yielded is published in this transaction."""
-    parameters = {"granule_id": lease.id, "collection": collection, "scene_key": scene_key, "rank": Jsonb(list(rank)), "items": Jsonb(list(items))}
+    parameters = {
+        "granule_id": lease.id,
+        "collection": collection,
+        "scene_key": scene_key,
+        "rank": Jsonb(list(rank)),
+        "items": Jsonb(list(items)),
+    }
     connection.execute(SQL["published"], parameters)
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
+from eolake.catalog.errors import Fenced
 from eolake.catalog.lake import Executor
 from eolake.catalog.ledger.granules import Lease
 from eolake.catalog.queries import load_queries
@@ -53,6 +54,24 @@ class Record:
     objects: tuple[StoredObject, ...]
     sources: tuple[tuple[str, str], ...]
     """(collection, item id)"""
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any], **changes: Any) -> Record:
+        """From `document()`, with other values for some fields."""
+        fields = {name: document[name] for name in cls.__slots__ if name in document}
+        return cls(
+            **{
+                **fields,
+                "dataset_id": UUID(document["dataset_id"]),
+                "rank": tuple(document["rank"]),
+                "bbox": (document["west"], document["south"], document["east"], document["north"]),
+                "start_at": datetime.fromisoformat(document["start_at"]),
+                "end_at": datetime.fromisoformat(document["end_at"]),
+                "objects": tuple(StoredObject(**o) for o in document["objects"]),
+                "sources": tuple((s["collection"], s["item_id"]) for s in document["sources"]),
+                **changes,
+            }
+        )
 
     def document(self) -> dict[str, Any]:
         """As the query `record` reads it."""
@@ -123,6 +142,41 @@ def replace(connection: Executor, ids: Sequence[int], grace: timedelta) -> None:
 def retire(connection: Executor, ids: Sequence[int], tombstone: Mapping[str, Any]) -> None:
     """Withdraw publications."""
     connection.execute(SQL["retire"], {"ids": list(ids), "tombstone": Jsonb(dict(tombstone))})
+
+
+def origin(connection: Executor, lease: Lease) -> dict[str, Any]:
+    """`{"granule": {…}}` or `{"run": {…}}`: where a lease's scenes come from, for the record beside their objects."""
+    row = connection.execute(SQL["origin"], {"kind": lease.kind, "id": lease.id}).fetchone()
+    if row is None:
+        raise Fenced(f"the ledger has no {lease.kind} {lease.id}")
+    return dict(row["origin"])
+
+
+def restore_origin(connection: Executor, record: Mapping[str, Any]) -> int:
+    """Make the granule or run of a record (`Record.document()` with its `origin`) again; its number."""
+    ((kind, origin),) = record["origin"].items()
+    parameters = {
+        "origin": Jsonb(origin),
+        "revision": record["revision"],
+        "collection": record["collection"],
+        "scene_key": record["scene_key"],
+        "rank": Jsonb(record["rank"]),
+    }
+    row = connection.execute(SQL["restore_granule" if kind == "granule" else "restore_run"], parameters).fetchone()
+    if row is None:
+        raise LookupError(f"{record['prefix']}: its origin could not be restored")
+    return int(row["id"])
+
+
+def clear(connection: Executor) -> None:
+    """Forget all publications; granules and runs stay."""
+    for statement in SQL["clear"].split(";\n"):
+        connection.execute(statement)
+
+
+def pass_revision(connection: Executor, revision: int) -> None:
+    """Let the next lease have a revision greater than this."""
+    connection.execute(SQL["pass_revision"], {"revision": revision})
 
 
 def sweepable(connection: Executor, limit: int = 1_000) -> list[str]:

@@ -22,7 +22,14 @@ def begin(
     """Start a run; what it publishes has its fence as revision."""
     row = connection.execute(
         SQL["begin"],
-        {"analysis": analysis, "parameters": Jsonb(dict(parameters)), "code_version": code_version, "owner": owner, "lease": lease, "planned": planned},
+        {
+            "analysis": analysis,
+            "parameters": Jsonb(dict(parameters)),
+            "code_version": code_version,
+            "owner": owner,
+            "lease": lease,
+            "planned": planned,
+        },
     ).fetchone()
     if row is None:
         raise Fenced("the run could not be recorded")
@@ -33,6 +40,11 @@ def extend(connection: Executor, lease: Lease, duration: timedelta) -> None:
     """Keep the lease; Fenced when it is lost."""
     if connection.execute(SQL["extend"], {"run_id": lease.id, "fence": lease.fence, "lease": duration}).fetchone() is None:
         raise Fenced(f"run {lease.id} was ended by somebody else")
+
+
+def fence(connection: Executor, lease: Lease) -> bool:
+    """Hold a running run until commit; False when its lease is lost."""
+    return connection.execute(SQL["fence"], {"run_id": lease.id, "fence": lease.fence}).fetchone() is not None
 
 
 def end(connection: Executor, lease: Lease, *, state: Literal["done", "failed"], done: int, failed: int, reason: str | None = None) -> None:

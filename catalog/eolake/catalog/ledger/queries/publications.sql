@@ -119,3 +119,38 @@ select store_url from eolake.place;
 -- name: set_place
 insert into eolake.place (store_url) values (%(store_url)s)
 on conflict (one) do update set store_url = excluded.store_url where place.store_url <> excluded.store_url;
+
+-- name: origin
+-- What a lease works on, for the record beside the objects.
+select jsonb_build_object('granule', to_jsonb(o)) as origin
+from (select provider, id, name, source, size, fingerprint from eolake.granule where %(kind)s = 'granule' and granule_id = %(id)s) o
+union all
+select jsonb_build_object('run', to_jsonb(o))
+from (select analysis, parameters, code_version, fence from eolake.run where %(kind)s = 'run' and run_id = %(id)s) o;
+
+-- name: restore_granule
+-- A granule whose scene is in the store, as the record beside it says.
+insert into eolake.granule (provider, id, name, source, size, fingerprint, state, fence, collection, scene_key, rank)
+select o.provider, o.id, o.name, o.source, o.size, o.fingerprint, 'published', %(revision)s, %(collection)s, %(scene_key)s, %(rank)s
+from jsonb_to_record(%(origin)s::jsonb) as o(provider text, id text, name text, source text, size bigint, fingerprint text)
+on conflict (provider, id) do update set state = 'published', reason = null, collection = excluded.collection,
+    fence = greatest(granule.fence, excluded.fence)
+returning granule_id as id;
+
+-- name: restore_run
+insert into eolake.run (analysis, parameters, code_version, state, lease_until, fence, ended_at)
+select o.analysis, o.parameters, o.code_version, 'done', eolake.clock(), o.fence, eolake.clock()
+from jsonb_to_record(%(origin)s::jsonb) as o(analysis text, parameters jsonb, code_version text, fence bigint)
+on conflict (fence) do update set analysis = excluded.analysis
+returning run_id as id;
+
+-- name: clear
+-- Forget all publications, before all are made again from the store.
+delete from eolake.object;
+delete from eolake.lineage;
+delete from eolake.debris;
+delete from eolake.publication;
+
+-- name: pass_revision
+-- No lease may ever get a revision that the store has seen.
+select setval('eolake.fence', greatest(%(revision)s, (select last_value from eolake.fence)));
