@@ -20,6 +20,7 @@ from eolake.catalog.migrate import migrate
 from eolake.catalog.settings import DatabaseConfig, load_settings
 
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests find tests/support
+pytest_plugins = ["support.stac_validation"]  # the fixture validate_stac
 
 TEMPLATE = "eolake_template"
 

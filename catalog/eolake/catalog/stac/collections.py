@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from eolake.catalog.declaration import Collection, Provider
@@ -26,14 +27,14 @@ def stac_collection(collection: Collection) -> dict[str, Any]:
         "keywords": list(collection.keywords),
         "license": collection.license,
         "providers": [_provider(provider) for provider in collection.providers],
-        "extent": WORLD,
+        "extent": copy.deepcopy(WORLD),
         "summaries": summaries,
         "item_assets": assets,
         "links": [],
     }
     needed = extensions.used([summaries, *assets.values()])
     if collection.renders:
-        document["renders"] = {name: dict(render) for name, render in collection.renders.items()}
+        document["renders"] = copy.deepcopy(dict(collection.renders))
         needed.add(extensions.uri("render"))
     if collection.sci_doi:
         document["sci:doi"] = collection.sci_doi
@@ -45,7 +46,7 @@ def stac_collection(collection: Collection) -> dict[str, Any]:
 def item_assets(collection: Collection) -> dict[str, dict[str, Any]]:
     """Asset definitions by key: every declared band, and the thumbnail."""
     assets = {band.name: band_asset(band) for band in collection.bands}
-    return {**assets, "thumbnail": dict(THUMBNAIL)} if collection.thumbnail else assets
+    return {**assets, "thumbnail": copy.deepcopy(THUMBNAIL)} if collection.thumbnail else assets
 
 
 def _provider(provider: Provider) -> dict[str, Any]:

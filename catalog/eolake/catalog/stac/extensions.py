@@ -27,7 +27,7 @@ VERSIONS: Mapping[str, str] = {
     "sentinel-2": "v1.0.0",
     "timestamps": "v1.1.0",
     "version": "v1.2.0",
-    "view": "v1.0.0",
+    "view": "v1.1.0",
 }
 
 _PREFIXES: Mapping[str, str] = {

@@ -195,7 +195,7 @@ def _projection(draft: Mapping[str, Any], facts: Sequence[CogFacts]) -> dict[str
     if not facts:
         return {}
     corners = [
-        found.transform * corner for found in facts for corner in ((0, 0), (found.shape[1], 0), (0, found.shape[0]), found.shape[::-1])
+        found.transform @ corner for found in facts for corner in ((0, 0), (found.shape[1], 0), (0, found.shape[0]), found.shape[::-1])
     ]
     xs, ys = [x for x, _ in corners], [y for _, y in corners]
     return {**_crs(crss.pop()), "proj:bbox": [json_number(n) for n in (min(xs), min(ys), max(xs), max(ys))]}
