@@ -40,6 +40,12 @@ class Invocation:
 
         return load_settings(self.config)
 
+    def config_file(self) -> Path:
+        """Full path of the eolake.toml that is meant; ConfigError when there is none."""
+        from eolake.catalog.settings import which_config
+
+        return which_config(self.config).resolve()
+
     def lake(self) -> Lake:
         """The lake that is meant; ConfigError when there is none. Its database is asked only when it is used."""
         from eolake.catalog.lake import Lake

@@ -9,7 +9,7 @@ import json
 import os
 import tomllib
 from pathlib import Path
-
+from typing import override
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
@@ -105,6 +105,7 @@ class Settings(BaseSettings):
     database: DatabaseSection = DatabaseSection()
 
     @classmethod
+    @override
     def settings_customise_sources(
         cls,
         settings_cls: type[BaseSettings],
@@ -167,9 +168,14 @@ def find_config(start: Path) -> Path:
     raise ConfigError(f"no {CONFIG_NAME} in {start} or above; run `eolake init`, or name one with -c")
 
 
+def which_config(config: Path | None = None) -> Path:
+    """The file that is meant: `config`, else EOLAKE_CONFIG, else the nearest `eolake.toml` above."""
+    return config or (Path(os.environ["EOLAKE_CONFIG"]) if "EOLAKE_CONFIG" in os.environ else find_config(Path.cwd()))
+
+
 def load_settings(config: Path | None = None) -> Settings:
-    """Settings of the lake whose `eolake.toml` is `config` (default: EOLAKE_CONFIG, else the nearest above)."""
-    path = config or (Path(os.environ["EOLAKE_CONFIG"]) if "EOLAKE_CONFIG" in os.environ else find_config(Path.cwd()))
+    """Settings of the lake whose `eolake.toml` is `config` (default as `which_config`)."""
+    path = which_config(config)
     try:
         document = tomllib.loads(path.read_text("utf-8"))
         return Settings(root=path.resolve().parent, **document)

@@ -132,6 +132,11 @@ class Cluster:
         """Whether the server of exactly this folder runs."""
         return self._server() is not None
 
+    def pid(self) -> int | None:
+        """The server's process; None when it does not run."""
+        server = self._server()
+        return server.pid if server else None
+
     def ensure(self) -> DatabaseConfig:
         """Make what is missing, mend what is broken, start, and say where it listens.
 
@@ -163,6 +168,14 @@ class Cluster:
             if self._server() is None:
                 return
         raise Unreachable(f"PostgreSQL in {home.data} does not stop; what it says is in {home.log}")
+
+    def remove(self) -> None:
+        """Stop the server and delete every byte of it."""
+        if self.exists():
+            self.stop()
+        shutil.rmtree(self._home().path, ignore_errors=True)
+        for file in (self.database_file, self.folder / "postgres.at", self.folder / "cluster.lock"):
+            file.unlink(missing_ok=True)
 
     # --- where ---
 

@@ -1,0 +1,115 @@
+"""The processes of a local stack: started apart from the terminal, remembered in a file, recognised again, stopped.
+
+A process id alone proves nothing (numbers are used again), so each is remembered with the time at which it was created.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import psutil
+
+from eolake.catalog.local.files import write_private
+
+CLOCK_STEP = 2.0
+"""Seconds by which a creation time may differ: it is computed from the wall clock, which may be set."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """One process of the stack."""
+
+    pid: int
+    created: float
+    """Seconds since 1970."""
+    url: str | None = None
+
+    def alive(self) -> bool:
+        """Whether exactly this process still runs."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found = psutil.Process(self.pid)
+            return abs(found.create_time() - self.created) < CLOCK_STEP and found.status() != psutil.STATUS_ZOMBIE
+        return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What the stack of one lake consists of; an entry stays until somebody stops it on purpose, so a dead one is a crash."""
+
+    root: str
+    """Folder of the lake when they were started: another one now means that the lake was moved."""
+    database: bool = False
+    """Whether the private cluster was started (it knows its own process)."""
+    processes: dict[str, Process] = field(default_factory=dict)
+
+
+def read_record(path: Path) -> Record | None:
+    """The remembered stack; None when nothing was started."""
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    document["processes"] = {name: Process(**entry) for name, entry in document["processes"].items()}
+    return Record(**document)
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Remember the stack."""
+    write_private(path, json.dumps(asdict(record), indent=2) + "\n")
+
+
+def this_process() -> Process:
+    """Ourselves."""
+    return Process(pid=os.getpid(), created=psutil.Process().create_time())
+
+
+def eolake_command(config: Path, *arguments: str) -> list[str]:
+    """The command line of `eolake ARGUMENTS` on that lake, run by our own Python."""
+    return [sys.executable, "-P", "-m", "eolake.catalog", "-c", str(config), *arguments]
+
+
+def start(command: Sequence[str], *, folder: Path, log: Path, url: str | None = None) -> Process:
+    """Start a process in a session of its own: neither Ctrl-C in our terminal nor our end reaches it."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )
+    return Process(pid=child.pid, created=psutil.Process(child.pid).create_time(), url=url)
+
+
+def stop(processes: Iterable[Process], *, patience: float = 15.0) -> None:
+    """SIGTERM to each that lives, SIGKILL to it and its process group when `patience` seconds were not enough."""
+    found = [psutil.Process(process.pid) for process in processes if process.alive()]
+    for process in found:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, left = psutil.wait_procs(found, timeout=patience)
+    for process in left:
+        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
+            if process.is_running() and os.getpgid(process.pid) == process.pid:
+                os.killpg(process.pid, signal.SIGKILL)
+            else:
+                process.kill()
+    psutil.wait_procs(left, timeout=patience)
+
+
+def tail(log: Path, lines: int = 5) -> str:
+    """The last lines of a log."""
+    if not log.is_file():
+        return ""
+    return "\n".join(log.read_text("utf-8", "replace").splitlines()[-lines:])
