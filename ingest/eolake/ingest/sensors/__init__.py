@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import Never
 
 from eolake.catalog.errors import ConfigError
 from eolake.ingest.sensors.base import Recogniser, Sensor
@@ -35,33 +36,26 @@ def find_sensor(name: str) -> Sensor | None:
     """The sensor for the product of that name (without extension); None when no sensor wants it.
 
     A plug-in that does not import raises ConfigError with its name, unless another sensor wants the product."""
-    broken = []
-    for sensor in _sensors():
-        if isinstance(sensor, ConfigError):
-            broken.append(sensor)
-        elif sensor.matches(name):
-            return sensor
-    if broken:
-        raise ConfigError("; ".join(str(error) for error in broken))
-    return None
+    sensors, broken = _sensors()
+    found = next((sensor for sensor in sensors if sensor.matches(name)), None)
+    return found if found is not None or not broken else _raise(broken)
 
 
 def identify(path: Path) -> tuple[Sensor, str] | None:
     """The sensor and the product name of what lies at `path`, by its name, or for a folder by the names of its files.
 
-    None when it is no product (a folder of products, for example)."""
+    None when it is no product (a folder of products, for example). Broken plug-ins: as `find_sensor`."""
     name = _stem(path)
-    sensor = find_sensor(name)
-    if sensor is not None:
-        return sensor, name
-    if not path.is_dir():
-        return None
-    files = sorted(entry.name for entry in path.iterdir() if entry.is_file())
-    for candidate in _sensors():
-        found = candidate.recognise(files) if isinstance(candidate, Recogniser) else None
-        if found is not None and not isinstance(candidate, ConfigError):
-            return candidate, found
-    return None
+    sensors, broken = _sensors()
+    for sensor in sensors:
+        if sensor.matches(name):
+            return sensor, name
+    files = sorted(entry.name for entry in path.iterdir() if entry.is_file()) if path.is_dir() else []
+    for sensor in sensors:
+        found = sensor.recognise(files) if files and isinstance(sensor, Recogniser) else None
+        if found is not None:
+            return sensor, found
+    return None if not broken else _raise(broken)
 
 
 def _stem(path: Path) -> str:
@@ -71,15 +65,19 @@ def _stem(path: Path) -> str:
     return path.name
 
 
-def _sensors() -> list[Sensor | ConfigError]:
-    """Every registered sensor; the error in place of one that does not import."""
-    found: list[Sensor | ConfigError] = []
-    for point in sorted(entry_points(group=GROUP), key=lambda p: p.name):
+def _sensors() -> tuple[list[Sensor], list[ConfigError]]:
+    """Every registered sensor, and the errors of those that do not import."""
+    sensors, broken = [], []
+    for point in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         try:
-            found.append(_load(point))
+            sensors.append(_load(point))
         except ConfigError as error:
-            found.append(error)
-    return found
+            broken.append(error)
+    return sensors, broken
+
+
+def _raise(broken: list[ConfigError]) -> Never:
+    raise ConfigError("; ".join(str(error) for error in broken))
 
 
 @cache

@@ -1,0 +1,119 @@
+"""Opens Landsat products: a directory, a `.tar` or a `.tar.gz`, flat or with a top folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from shapely.geometry.base import BaseGeometry
+
+from eolake.catalog import safe
+from eolake.catalog.declaration import Collection, declared_collections
+from eolake.catalog.draft import Attachment, Draft
+from eolake.catalog.errors import BadProduct
+from eolake.ingest.sensors.landsat import bands, footprint, mtl
+from eolake.ingest.sensors.landsat.item import draft_item, rank, scene_key
+from eolake.ingest.sensors.landsat.scene import Scene, scene
+
+NAME = re.compile(
+    r"L[COTEM]0\d_L\d\w\w_\d{6}_\d{8}_\d{8}_0\d_(T1|T2|RT|A1|A2)"  # Collection 1 and 2
+    r"|L[COTEM]\d\d{6}\d{7}[A-Z]{3}\d\d",  # before
+    re.IGNORECASE,
+)
+METADATA = re.compile(r"^(?:.*/)?(?P<product>[^/]+)_MTL\.(?P<format>txt|json|xml)$", re.IGNORECASE)
+ANGLES = re.compile(r"^(?:.*/)?[^/]+_ANG\.txt$", re.IGNORECASE)
+WANTED = re.compile(r"^(?:[^/]+/)?[^/]+(?:_MTL\.(?:txt|json|xml)|_ANG\.txt|\.TIF)$", re.IGNORECASE)
+"""Of an archive's members, in its top folder or without one."""
+
+MEDIA_TYPES: Mapping[str, str] = {"txt": "text/plain", "json": "application/json", "xml": "application/xml"}
+OUTLINED = "red"
+"""The band whose valid pixels are the footprint: every collection has it, and its fill value is certain."""
+
+
+class LandsatSensor:
+    """Landsat 4–9."""
+
+    name = "landsat"
+
+    def matches(self, name: str) -> bool:
+        """True for the names of all Landsat products, also of those that `open` refuses (MSS)."""
+        return NAME.fullmatch(name) is not None
+
+    def recognise(self, files: Iterable[str]) -> str | None:
+        """A folder with a metadata file is a product of that file's name."""
+        found = sorted(match["product"] for match in map(METADATA.match, files) if match)
+        return found[0] if found else None
+
+    def open(self, path: Path, workspace: Path) -> Iterator[Draft]:
+        """One draft. BadProduct names what is missing, unknown or contradictory."""
+        product = safe.open_product(path, workspace, wanted=WANTED)
+        metadata = _metadata(product)
+        facts = mtl.read(next(iter(metadata.values())))
+        found = scene(facts)
+        if self.matches(product.name) and product.name.upper() != found.product_id.upper():
+            raise BadProduct(f"{product.name} holds the metadata of another product: {found.product_id}")
+        collection = _collection(found)
+        files = bands.band_files(found, collection, {name.rsplit("/", 1)[-1].upper(): file for name, file in product.files.items()})
+        crs = bands.check_grids(files, collection)
+        angles = next(iter(product.find_all(ANGLES)), None)
+        yield Draft(
+            item=draft_item(found, _geometry(found, files[OUTLINED], angles, collection), crs=crs),
+            bands=bands.draft_bands(found, facts, collection, files),
+            attachments=_attachments(metadata, angles),
+            scene_key=scene_key(found),
+            rank=rank(found),
+        )
+
+
+def _metadata(product: safe.Product) -> dict[str, Path]:
+    """The product's metadata files by format, the original one (txt) first."""
+    found: dict[str, Path] = {}
+    names = set()
+    for name, path in sorted(product.files.items()):
+        match = METADATA.match(name)
+        if match:
+            names.add(match["product"])
+            found[match["format"].lower()] = path
+    if not found:
+        raise BadProduct(f"{product.name} has no metadata file (*_MTL.txt, .json or .xml)")
+    if len(names) > 1:
+        listed = ", ".join(sorted(names))
+        raise BadProduct(f"{product.name} holds the metadata of {len(names)} products ({listed}); give each its own folder")
+    return {kind: found[kind] for kind in MEDIA_TYPES if kind in found}
+
+
+def _collection(found: Scene) -> Collection:
+    try:
+        return declared_collections()[found.collection_id]
+    except KeyError:
+        era = f"Collection {found.collection}" if found.collection else "the time before Collection 1"
+        raise BadProduct(
+            f"{found.product_id}: no collection {found.collection_id} is declared for {found.correction} products of Landsat "
+            f"{found.satellite} from {era}; USGS has the scene in Collection 2"
+        ) from None
+
+
+def _geometry(found: Scene, red: Path, angles: Path | None, collection: Collection) -> BaseGeometry:
+    """The footprint from the pixels; else from the angle file; else from the metadata's corners."""
+    pixels = bands.read(red, collection.band(OUTLINED).nodata)
+    outline = footprint.valid_outline(pixels.data != pixels.nodata, pixels.transform, found.cell)
+    if outline is not None:
+        return footprint.geographic(outline, pixels.crs)
+    return metadata_geometry(found, angles)
+
+
+def metadata_geometry(found: Scene, angles: Path | None) -> BaseGeometry:
+    """The footprint of a scene whose pixels say nothing."""
+    outline = None if angles is None else footprint.angle_outline(angles, found.cell)
+    return footprint.from_corners(found.corners) if outline is None else footprint.geographic(outline, found.crs)
+
+
+def _attachments(metadata: Mapping[str, Path], angles: Path | None) -> dict[str, Attachment]:
+    found = {
+        f"mtl_{kind}": Attachment(path=path, media_type=MEDIA_TYPES[kind], roles=("metadata",), title=f"Product metadata ({kind})")
+        for kind, path in metadata.items()
+    }
+    if angles is not None:
+        found["ang"] = Attachment(path=angles, media_type="text/plain", roles=("metadata",), title="Angle coefficients")
+    return found
