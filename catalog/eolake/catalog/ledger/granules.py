@@ -62,6 +62,8 @@ class Granule:
     reason: str | None
     step: str | None
     attempts: int
+    faults: int
+    """Attempts that ended in an unknown error or with a vanished worker."""
     next_try: datetime
     fence: int | None
     collection: str | None
@@ -125,19 +127,21 @@ def release(connection: Executor, lease: Lease, *, waiting: Waiting = "fetched")
     _fenced(connection, "release", lease, waiting=waiting)
 
 
-def put_off(connection: Executor, lease: Lease, *, reason: str, delay: timedelta, waiting: Waiting = "fetched") -> None:
-    """Try again after `delay`."""
-    _fenced(connection, "finish", lease, state=waiting, reason=reason, delay=delay)
+def put_off(
+    connection: Executor, lease: Lease, *, reason: str, delay: timedelta, fault: bool = False, waiting: Waiting = "fetched"
+) -> None:
+    """Try again after `delay`; `fault`: for an unknown reason, of which a few are allowed."""
+    _fenced(connection, "finish", lease, state=waiting, reason=reason, delay=delay, fault=fault)
 
 
 def quarantine(connection: Executor, lease: Lease, *, reason: str) -> None:
     """Keep aside: the content is broken."""
-    _fenced(connection, "finish", lease, state="quarantined", reason=reason, delay=timedelta())
+    _fenced(connection, "finish", lease, state="quarantined", reason=reason, delay=timedelta(), fault=False)
 
 
 def reject(connection: Executor, lease: Lease, *, reason: str) -> None:
     """Not wanted: a duplicate or filtered."""
-    _fenced(connection, "finish", lease, state="rejected", reason=reason, delay=timedelta())
+    _fenced(connection, "finish", lease, state="rejected", reason=reason, delay=timedelta(), fault=False)
 
 
 def fence(connection: Executor, lease: Lease) -> bool:
@@ -179,11 +183,26 @@ def get(connection: Executor, ids: Sequence[int]) -> list[Granule]:
     return [Granule.of(row) for row in connection.execute(SQL["get"], {"ids": list(ids)})]
 
 
-def next_due(connection: Executor, *, waiting: Waiting = "fetched", only: Sequence[int] | None = None) -> datetime | None:
-    """When the next granule may be claimed; None when nothing waits or is worked on."""
+def due_in(connection: Executor, *, waiting: Waiting = "fetched", only: Sequence[int] | None = None) -> timedelta | None:
+    """How long until the next granule may be claimed (not positive: now); None when nothing waits or is worked on."""
     parameters = {"waiting": waiting, "leased": LEASED[waiting], "only": list(only) if only is not None else None}
-    row = connection.execute(SQL["waiting_until"], parameters).fetchone()
-    return row["next_try"] if row else None
+    row = connection.execute(SQL["due_in"], parameters).fetchone()
+    return row["due_in"] if row else None
+
+
+def owners(connection: Executor) -> set[str]:
+    """Who holds a lease right now."""
+    return {row["lease_owner"] for row in connection.execute(SQL["owners"])}
+
+
+def expire(connection: Executor, dead: Sequence[str]) -> int:
+    """End the leases of owners that are known to be dead; how many there were. Should one live after all, its fence stops it."""
+    return len(connection.execute(SQL["expire"], {"owners": list(dead)}).fetchall())
+
+
+def leased(connection: Executor, fences: Sequence[int]) -> set[int]:
+    """Those of the fences that may still be worked under."""
+    return {row["fence"] for row in connection.execute(SQL["leased"], {"fences": list(fences)})}
 
 
 def states(connection: Executor) -> dict[str, int]:

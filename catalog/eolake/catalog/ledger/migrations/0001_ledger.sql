@@ -27,6 +27,7 @@ create table eolake.granule (
     reason       text,
     step         text,
     attempts     integer not null default 0,
+    faults       integer not null default 0,
     next_try     timestamptz not null default eolake.clock(),
     lease_owner  text,
     fence        bigint,
@@ -39,6 +40,7 @@ comment on table eolake.granule is 'One remote product of a provider. This table
 comment on column eolake.granule.id is 'Identity within the provider; a path for products on disk';
 comment on column eolake.granule.name is 'Product name without extension';
 comment on column eolake.granule.fingerprint is 'Changes when the provider''s bytes change; then the granule is queued again';
+comment on column eolake.granule.faults is 'Attempts that ended in an unknown error or with a vanished worker; a few of them quarantine the granule';
 comment on column eolake.granule.next_try is 'When somebody may claim it: the next try, or, while leased, the end of the lease';
 comment on column eolake.granule.fence is 'Fencing number of the newest lease; also the revision of what is published under it';
 

@@ -16,7 +16,7 @@ with offered as (
 ), changed as (
     update eolake.granule g
     set source = o.source, size = o.size, fingerprint = o.fingerprint, state = o.state, reason = null, step = null,
-        attempts = 0, next_try = eolake.clock(), lease_owner = null, fence = nextval('eolake.fence'), changed_at = eolake.clock()
+        attempts = 0, faults = 0, next_try = eolake.clock(), lease_owner = null, fence = nextval('eolake.fence'), changed_at = eolake.clock()
     from offered o
     where g.provider = o.provider and g.id = o.id and g.fingerprint <> o.fingerprint
     returning g.granule_id, g.id
@@ -32,10 +32,11 @@ left join changed c on c.id = o.id
 left join eolake.granule g on g.provider = o.provider and g.id = o.id;
 
 -- name: claim
--- Lease the granules that are due, oldest first; an expired lease is due too. A later lease has the greater fence.
+-- Lease the granules that are due, oldest first; an expired lease is due too: its worker vanished, which is a fault, and the
+-- step it came to stays for the reason. A later lease has the greater fence.
 update eolake.granule g
-set state = %(leased)s, lease_owner = %(owner)s, fence = nextval('eolake.fence'), attempts = attempts + 1, step = null,
-    next_try = eolake.clock() + %(lease)s, changed_at = eolake.clock()
+set state = %(leased)s, lease_owner = %(owner)s, fence = nextval('eolake.fence'), attempts = attempts + 1,
+    faults = faults + (state = %(leased)s)::integer, next_try = eolake.clock() + %(lease)s, changed_at = eolake.clock()
 from (
     select granule_id from eolake.granule
     where state in (%(waiting)s, %(leased)s) and next_try <= eolake.clock()
@@ -70,7 +71,8 @@ returning granule_id;
 -- End a lease in another state: back to waiting for a later try, quarantined or rejected, each with its reason.
 with ended as (
     update eolake.granule
-    set state = %(state)s, reason = %(reason)s, lease_owner = null, next_try = eolake.clock() + %(delay)s, changed_at = eolake.clock()
+    set state = %(state)s, reason = %(reason)s, faults = faults + %(fault)s::integer, lease_owner = null,
+        next_try = eolake.clock() + %(delay)s, changed_at = eolake.clock()
     where granule_id = %(granule_id)s and fence = %(fence)s and state in ('fetching', 'converting')
     returning granule_id
 )
@@ -100,7 +102,7 @@ select 'published', granule_id, jsonb_build_object('items', %(items)s::jsonb) fr
 -- Quarantined (or rejected) granules wait again from their first attempt.
 with chosen as (
     update eolake.granule
-    set state = %(waiting)s, attempts = 0, reason = null, step = null, next_try = eolake.clock(), changed_at = eolake.clock()
+    set state = %(waiting)s, attempts = 0, faults = 0, reason = null, step = null, next_try = eolake.clock(), changed_at = eolake.clock()
     where state = any(%(states)s) and (%(part)s::text is null or strpos(lower(reason), lower(%(part)s)) > 0) and (%(names)s::text[] is null or name = any(%(names)s))
     returning granule_id, name
 ), noted as (
@@ -117,10 +119,24 @@ order by name;
 -- name: get
 select * from eolake.granule where granule_id = any(%(ids)s) order by granule_id;
 
--- name: waiting_until
--- When the next of these granules may be claimed; null when none ever will.
-select min(next_try) as next_try from eolake.granule
+-- name: due_in
+-- How long until the next of these granules may be claimed (its lease or its delay ends); null when none ever will.
+select min(next_try) - eolake.clock() as due_in from eolake.granule
 where state in (%(waiting)s, %(leased)s) and (%(only)s::bigint[] is null or granule_id = any(%(only)s::bigint[]));
+
+-- name: owners
+-- Who holds a lease.
+select distinct lease_owner from eolake.granule where state in ('fetching', 'converting') and next_try > eolake.clock();
+
+-- name: expire
+-- End the leases of owners that are known to be dead.
+update eolake.granule set next_try = eolake.clock(), changed_at = eolake.clock()
+where lease_owner = any(%(owners)s) and state in ('fetching', 'converting') and next_try > eolake.clock()
+returning granule_id;
+
+-- name: leased
+-- Which of these fences are leased (also when the lease ran out and nobody took it yet).
+select fence from eolake.granule where fence = any(%(fences)s) and state in ('fetching', 'converting');
 
 -- name: states
 select state, count(*) as granules from eolake.granule group by state order by state;
