@@ -92,7 +92,11 @@ class _Home:
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "LC_", "LANG"))} | {"LC_ALL": "C.UTF-8"}
         given = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
         user = {"user": self.owner.pw_uid, "group": self.owner.pw_gid, "extra_groups": []} if self.owner else {}
-        return subprocess.run(command, text=True, capture_output=True, check=False, cwd="/", env=environment, **given, **user)  # type: ignore[call-overload,no-any-return]
+        try:
+            return subprocess.run(command, text=True, capture_output=True, check=False, cwd="/", env=environment, **given, **user)  # type: ignore[call-overload,no-any-return]
+        except PermissionError as error:
+            name = self.owner.pw_name if self.owner else "running this command"
+            raise ConfigError(f"the user {name} can't run {command[0]}: {error}; is / closed to it? chmod 755 /") from error
 
     def own(self, path: Path) -> None:
         """Hand a file or folder to the server's user."""
