@@ -27,8 +27,10 @@ Points = NDArray[np.float64]
 
 ANG_LIMIT = 4 << 20
 """bytes; real ones have 40 to 120 kB"""
-ROUGH = 1.5
-"""pixels: edges that stray further from a straight line (SLC-off gaps, sawtooth edges) are outlined by their hull"""
+STRAY_PIXELS, STRAY_LENGTH = 0.6, 0.0015
+"""Edges whose pixels stray more from a straight line (standard deviation; pixels and share of the edge's length) are
+outlined by their hull: gaps of Landsat 7 without its scan line corrector, sawtooth edges of TM. The first is the step of
+a pixel, the second the bend of a straight scan in a map projection."""
 
 
 def valid_outline(valid: NDArray[np.bool_], transform: Affine, source_cell: float) -> shapely.Polygon | None:
@@ -135,7 +137,7 @@ def _hull(centres: Points) -> shapely.Polygon:
 
 
 def _alike(quad: shapely.Polygon, hull: shapely.Polygon) -> bool:
-    return bool(quad.is_valid and quad.symmetric_difference(hull).area < 0.02 * hull.area + 2 * ROUGH * hull.length)
+    return bool(quad.is_valid and quad.symmetric_difference(hull).area < 0.02 * hull.area + 2 * hull.length)
 
 
 def _quadrilateral(centres: Points, *, touched: bool, source_cells: float) -> shapely.Polygon | None:
@@ -174,7 +176,7 @@ def _edge(centres: Points, start: Points, end: Points) -> tuple[Points, Points] 
     middle = chosen.mean(axis=0)
     direction = np.linalg.svd(chosen - middle, full_matrices=False)[2][0]
     stray = (chosen - middle) @ np.array([-direction[1], direction[0]])
-    return (middle, direction) if stray.std() < ROUGH else None
+    return (middle, direction) if stray.std() < STRAY_PIXELS + STRAY_LENGTH * length else None
 
 
 def _shifted(middle: Points, direction: Points, inside: Points, *, touched: bool, source_cells: float) -> tuple[Points, Points]:
