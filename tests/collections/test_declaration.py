@@ -68,7 +68,10 @@ CLEAR, CLOUD = {"value": 0, "name": "clear"}, {"value": 1, "name": "cloud"}
         ({"classes": [CLEAR], "dtype": "float32"}, "integer"),
         ({"bitfields": [{"name": "f", "offset": 0, "classes": [{"value": 2, "name": "x"}]}]}, "f"),
         ({"bitfields": [{"name": "f", "offset": 7, "length": 2, "classes": [CLEAR]}]}, "outside"),
-        ({"bitfields": [{"name": "f", "offset": 0, "length": 2, "classes": [CLEAR]}, {"name": "g", "offset": 1, "classes": [CLEAR]}]}, "overlap"),
+        (
+            {"bitfields": [{"name": "f", "offset": 0, "length": 2, "classes": [CLEAR]}, {"name": "g", "offset": 1, "classes": [CLEAR]}]},
+            "overlap",
+        ),
     ],
 )
 def test_faults_of_a_band_are_named(changes: dict[str, Any], fault: str) -> None:

@@ -15,6 +15,7 @@ from datacube.index.abstract import default_metadata_type_docs
 from datacube.metadata import infer_dc_product, stac2ds
 from datacube.model import Dataset, Product, metadata_from_doc
 from odc.geo.geobox import GeoBox
+from odc.geo.geom import box
 from odc.stac._mdtools import extract_collection_metadata, parse_item
 from support.example import FOLDER
 
@@ -26,7 +27,7 @@ from eolake.cube.products import odc_product
 DIFFERENCES = {
     "label": "stac2ds has a label only for items with a title; ours is the item id, which `datacube dataset info` then shows",
     "grids": "stac2ds calls the grid of most bands `default`; ours is the one of the product's own resolution. Same shapes and transforms",
-    "measurements": "stac2ds stores absolute paths, which a lake that moves would break; ours are relative to the uri. The grid names differ as said",
+    "measurements": "stac2ds stores absolute paths, which a move of the lake breaks; ours are relative to the uri. Grid names as said",
     "accessories": "absolute and relative paths, as for measurements",
 }
 """Keys of the document in which both may differ, with the reason."""
@@ -165,8 +166,8 @@ def test_a_crs_without_a_code(stored_item: dict[str, Any], product: Product) -> 
 
 
 def test_a_footprint_over_the_antimeridian(stored_item: dict[str, Any], product: Product) -> None:
-    west, east = [[179.5, -20], [180, -20], [180, -19], [179.5, -19], [179.5, -20]], [[-180, -20], [-179.5, -20], [-179.5, -19], [-180, -19], [-180, -20]]  # fmt: skip
-    stored_item["geometry"] = {"type": "MultiPolygon", "coordinates": [[west], [east]]}
+    west, east = box(179.5, -20, 180, -19, "EPSG:4326"), box(-180, -20, -179.5, -19, "EPSG:4326")
+    stored_item["geometry"] = {"type": "MultiPolygon", "coordinates": [west.json["coordinates"], east.json["coordinates"]]}
     stored_item["properties"]["proj:code"] = "EPSG:32760"
     dataset = odc_dataset(stored_item, product)
     assert dataset.extent.boundingbox.span_x < 110_000

@@ -42,9 +42,7 @@ def test_what_it_says(example: Collection) -> None:
         "gsd": [10, 20, 60],
         "processing:level": ["L2"],
     }
-    assert document["providers"] == [
-        {"name": "Example Agency", "roles": ["producer", "licensor"], "url": "https://www.example.int/data"}
-    ]
+    assert document["providers"] == [{"name": "Example Agency", "roles": ["producer", "licensor"], "url": "https://www.example.int/data"}]
     assert document["sci:doi"] == "10.5270/S2_-znk9xsj"
     assert document["links"] == [{"rel": "cite-as", "href": "https://doi.org/10.5270/S2_-znk9xsj"}]
     assert document["renders"]["natural"]["assets"] == ["nir_broad", "red", "green"]

@@ -23,11 +23,13 @@ from eolake.catalog.stac.items import StoredAsset, complete_item
 Validate = Callable[[Mapping[str, Any]], None]
 
 
-def test_item_is_valid_before_and_after_it_has_store_hrefs(item: dict[str, Any], stored_item: dict[str, Any], validate_stac: Validate) -> None:
+def test_item_is_valid_before_and_after_it_has_store_hrefs(
+    item: dict[str, Any], stored_item: dict[str, Any], validate_stac: Validate
+) -> None:
     validate_stac(item)
     validate_stac(stored_item)
     named = {entry.split("/")[3] for entry in item["stac_extensions"]}
-    assert named >= {"eo", "raster", "projection", "file", "processing", "classification", "timestamps", "view", "sat", "grid", "sentinel-2"}
+    assert named >= {"classification", "eo", "file", "grid", "processing", "projection", "raster", "sat", "sentinel-2", "timestamps", "view"}
 
 
 def test_the_validator_finds_faults_in_core_and_extensions(item: dict[str, Any]) -> None:

@@ -37,8 +37,6 @@ def schemas() -> Mapping[str, Any]:
     return found
 
 
-
-
 @cache
 def _validator(uri: str) -> Draft7Validator:
     from jsonschema import Draft7Validator

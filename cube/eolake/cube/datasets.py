@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from datacube.index.eo3 import EO3_SCHEMA, prep_eo3
 from datacube.metadata._utils import stac_to_eo3_properties
@@ -29,7 +29,7 @@ def odc_dataset(item: Mapping[str, Any], product: Product) -> Dataset:
     doc = dataset_document(item, product)
     uri = _self_href(item)
     tree = LineageTree.from_eo3_doc(doc) if doc["lineage"] else None
-    return Dataset(product, prep_eo3(doc, remap_lineage=False), uri=uri, source_tree=tree)
+    return cast("Dataset", Dataset(product, prep_eo3(doc, remap_lineage=False), uri=uri, source_tree=tree))
 
 
 def dataset_document(item: Mapping[str, Any], product: Product) -> dict[str, Any]:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
+from datacube.index.abstract import AbstractProductResource
+from datacube.model import Product
+from datacube.utils.changes import get_doc_changes
 from odc.geo import CRS
+from sqlalchemy.exc import IntegrityError
 
 from eolake.catalog.declaration import Band, BitField, Class, Collection, Load
+from eolake.catalog.errors import ConfigError
 
 METADATA_TYPE = "eo3"
 
@@ -84,7 +90,10 @@ def _bits(field: BitField) -> int | list[int]:
 
 
 def _flag(bits: int | list[int], description: str, classes: tuple[Class, ...]) -> dict[str, Any]:
-    return {"bits": bits, "description": description, "values": {str(entry.value): entry.name for entry in classes}}
+    """Of the classes no and yes ODC's booleans: `make_mask(qa, cloud=True)`."""
+    names = {str(entry.value): entry.name for entry in classes}
+    values = {"0": False, "1": True} if names == {"0": "no", "1": "yes"} else names
+    return {"bits": bits, "description": description, "values": values}
 
 
 def _load(load: Load) -> dict[str, Any]:
@@ -95,3 +104,44 @@ def _load(load: Load) -> dict[str, Any]:
         "resolution": {vertical: -load.resolution, horizontal: load.resolution},
         "align": {vertical: load.align, horizontal: load.align},
     }
+
+
+def put_product(products: AbstractProductResource, collection: Collection) -> Product:
+    """Make or update the product in an index (`products`: its products resource); one that is as declared is not written.
+
+    ConfigError names what changed when datasets that are there would no longer fit."""
+    wanted = products.from_doc(odc_product(collection))
+    known = products.get_by_name(collection.id)
+    if known is None:
+        _add(products, wanted)
+    elif known.definition != wanted.definition:
+        _update(products, known, wanted)
+    return products.get_by_name_unsafe(collection.id)
+
+
+def _add(products: AbstractProductResource, wanted: Product) -> None:
+    with suppress(IntegrityError):  # another worker made it meanwhile
+        products.add(wanted)
+
+
+def _update(products: AbstractProductResource, known: Product, wanted: Product) -> None:
+    if faults := breaking_changes(known, wanted):
+        raise ConfigError(
+            f"the cube refuses the change of {wanted.name} ({'; '.join(faults)}): its datasets would no longer fit; "
+            "declare a new id with a version suffix instead"
+        )
+    products.update(wanted, allow_unsafe_updates=True)
+
+
+def breaking_changes(known: Product, wanted: Product) -> list[str]:
+    """What of a changed definition would no longer fit datasets that are there: `measurements.2.dtype: uint8 → int16`.
+
+    ODC's own rule also refuses new aliases, flags and load hints, which change how data is addressed but not what is stored."""
+    changes = get_doc_changes(known.definition, wanted.definition)
+    return [f"{'.'.join(str(part) for part in offset)}: {old} → {new}" for offset, old, new in changes if not _harmless(offset)]
+
+
+def _harmless(offset: tuple[Any, ...]) -> bool:
+    if offset[0] == "measurements":
+        return len(offset) > 2 and offset[2] in {"aliases", "flags_definition"}
+    return offset[0] in {"description", "license", "load"}

@@ -30,7 +30,7 @@ from eolake.catalog.ledger import publications
 from eolake.catalog.migrate import odc_environment
 from eolake.catalog.stac.collections import stac_collection
 from eolake.catalog.store import Store, open_store
-from eolake.cube.products import odc_product
+from eolake.cube.products import put_product
 
 PASSING = (
     psycopg.errors.SerializationFailure,
@@ -127,14 +127,10 @@ class Session:
 
 
 def sync_collection(session: Session, collection_id: str) -> Product:
-    """Bring catalog and cube to the declaration of a collection; what is as declared is not written."""
+    """Bring catalog and cube to the declaration of a collection; what is as declared is not written.
+
+    The cube first: ConfigError when it refuses the change, and then the catalog stays as it was too."""
     collection = declared(collection_id)
+    product = put_product(session.index.products, collection)
     pgstac.put_collection(session.connection, stac_collection(collection), partition=collection.partition)
-    products = session.index.products
-    wanted = products.from_doc(odc_product(collection))
-    known = products.get_by_name(collection_id)
-    if known is None:
-        return products.add(wanted)
-    if known.definition == wanted.definition:
-        return known
-    return products.update(wanted, allow_unsafe_updates=False)
+    return product

@@ -1,0 +1,2 @@
+-- name: collection_ids
+select id from pgstac.collections;
