@@ -44,7 +44,10 @@ def test_what_it_says(example: Collection) -> None:
     }
     assert document["providers"] == [{"name": "Example Agency", "roles": ["producer", "licensor"], "url": "https://www.example.int/data"}]
     assert document["sci:doi"] == "10.5270/S2_-znk9xsj"
-    assert document["links"] == [{"rel": "cite-as", "href": "https://doi.org/10.5270/S2_-znk9xsj"}]
+    assert document["links"] == [
+        {"rel": "license", "href": "https://www.example.int/licence.pdf"},
+        {"rel": "cite-as", "href": "https://doi.org/10.5270/S2_-znk9xsj"},
+    ]
     assert document["renders"]["natural"]["assets"] == ["nir_broad", "red", "green"]
     assert document["extent"] == {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [[None, None]]}}
     names = [entry.split("/")[3] for entry in document["stac_extensions"]]

@@ -29,7 +29,7 @@ def test_item_is_valid_before_and_after_it_has_store_hrefs(
     validate_stac(item)
     validate_stac(stored_item)
     named = {entry.split("/")[3] for entry in item["stac_extensions"]}
-    assert named >= {"classification", "eo", "file", "grid", "processing", "projection", "raster", "sat", "sentinel-2", "timestamps", "view"}
+    assert named >= {"classification", "eo", "file", "grid", "processing", "projection", "raster", "sat", "sentinel-2", "view"}
 
 
 def test_the_validator_finds_faults_in_core_and_extensions(item: dict[str, Any]) -> None:

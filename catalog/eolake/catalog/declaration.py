@@ -171,6 +171,8 @@ class Collection(Model):
     title: str
     description: str
     license: str
+    """SPDX; `other` when there is no identifier, with its text at `license_url`."""
+    license_url: str | None = None
     keywords: tuple[str, ...]
     providers: tuple[Provider, ...]
     platforms: tuple[str, ...] = ()

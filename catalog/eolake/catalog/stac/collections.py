@@ -36,6 +36,8 @@ def stac_collection(collection: Collection) -> dict[str, Any]:
     if collection.renders:
         document["renders"] = copy.deepcopy(dict(collection.renders))
         needed.add(extensions.uri("render"))
+    if collection.license_url:
+        document["links"].append({"rel": "license", "href": collection.license_url})
     if collection.sci_doi:
         document["sci:doi"] = collection.sci_doi
         document["links"].append({"rel": "cite-as", "href": f"https://doi.org/{collection.sci_doi}"})
