@@ -10,13 +10,13 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Never
 
+from eolake.catalog import safe
 from eolake.catalog.errors import ConfigError
 from eolake.ingest.sensors.base import Recogniser, Sensor
 
 __all__ = ["Recogniser", "Sensor", "find_sensor", "get_sensor", "identify", "sensor_names"]
 
 GROUP = "eolake.sensors"
-ARCHIVES = (".tar.gz", ".tar", ".tgz", ".zip", ".SAFE")
 
 
 def sensor_names() -> tuple[str, ...]:
@@ -45,7 +45,7 @@ def identify(path: Path) -> tuple[Sensor, str] | None:
     """The sensor and the product name of what lies at `path`, by its name, or for a folder by the names of its files.
 
     None when it is no product (a folder of products, for example). Broken plug-ins: as `find_sensor`."""
-    name = _stem(path)
+    name = safe.product_name(path)
     sensors, broken = _sensors()
     for sensor in sensors:
         if sensor.matches(name):
@@ -56,13 +56,6 @@ def identify(path: Path) -> tuple[Sensor, str] | None:
         if found is not None:
             return sensor, found
     return None if not broken else _raise(broken)
-
-
-def _stem(path: Path) -> str:
-    for ending in ARCHIVES:
-        if path.name.lower().endswith(ending.lower()):
-            return path.name[: -len(ending)]
-    return path.name
 
 
 def _sensors() -> tuple[list[Sensor], list[ConfigError]]:

@@ -10,6 +10,11 @@ from datetime import UTC, datetime
 from eolake.catalog.errors import BadProduct
 from eolake.ingest.sensors.landsat.mtl import Mtl
 
+NAME = re.compile(
+    r"L[COTEM]0\d_L\d\w\w_\d{6}_\d{8}_\d{8}_0\d_(T1|T2|RT|A1|A2)"  # Collection 1 and 2
+    r"|L[COTEM]\d\d{6}\d{7}[A-Z]{3}\d\d",  # before
+    re.IGNORECASE,
+)
 INSTRUMENTS: Mapping[str, tuple[str, ...]] = {
     "OLI_TIRS": ("oli", "tirs"),
     "OLI": ("oli",),
@@ -128,7 +133,7 @@ def scene(mtl: Mtl) -> Scene:
     if not re.fullmatch(r"L1\w{1,2}|L2S[PR]", correction):
         raise BadProduct(f"{mtl.source}: products of level {correction} are not known; L1TP, L1GT, L1GS, L2SP and L2SR are")
     return Scene(
-        product_id=look.find("product_id") or scene_id,
+        product_id=_product_id(mtl, look.find("product_id") or scene_id),
         scene_id=scene_id,
         collection=_collection(mtl, look.find("collection")),
         category=look.find("category"),
@@ -136,8 +141,8 @@ def scene(mtl: Mtl) -> Scene:
         satellite=_satellite(mtl, look.get("image", "SPACECRAFT_ID")),
         instruments=_instruments(mtl, look.get("image", "SENSOR_ID")),
         wrs_type=look.find("image", "WRS_TYPE") or "2",
-        wrs_path=look.get("image", "WRS_PATH").zfill(3),
-        wrs_row=look.get("image", "WRS_ROW").zfill(3),
+        wrs_path=_three_digits(mtl, look.get("image", "WRS_PATH")),
+        wrs_row=_three_digits(mtl, look.get("image", "WRS_ROW")),
         time=_time(mtl, f"{look.get('image', 'DATE_ACQUIRED')}T{look.get('image', 'SCENE_CENTER_TIME')}"),
         cloud_cover=_known(mtl.find_number("IMAGE_ATTRIBUTES", "CLOUD_COVER")),
         cloud_cover_land=mtl.find_number("IMAGE_ATTRIBUTES", "CLOUD_COVER_LAND"),
@@ -183,6 +188,19 @@ class _Look:
 
     def group(self, name: str) -> dict[str, str]:
         return {key: value for group, _ in self._places(name) for key, value in self.mtl.group(group).items()}
+
+
+def _product_id(mtl: Mtl, name: str) -> str:
+    """It becomes the item's id and part of every object's key: nothing but a product's name may."""
+    if NAME.fullmatch(name) is None:
+        raise BadProduct(f"{mtl.source}: {name[:80]!r} is no name of a Landsat product")
+    return name
+
+
+def _three_digits(mtl: Mtl, number: str) -> str:
+    if not re.fullmatch(r"\d{1,3}", number, re.ASCII):
+        raise BadProduct(f"{mtl.source}: {number[:20]!r} is no WRS path or row")
+    return number.zfill(3)
 
 
 def _collection(mtl: Mtl, number: str | None) -> int:

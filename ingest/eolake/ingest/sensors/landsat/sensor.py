@@ -14,17 +14,12 @@ from eolake.catalog.draft import Attachment, Draft
 from eolake.catalog.errors import BadProduct
 from eolake.ingest.sensors.landsat import bands, footprint, mtl
 from eolake.ingest.sensors.landsat.item import draft_item, rank, scene_key
-from eolake.ingest.sensors.landsat.scene import Scene, scene
+from eolake.ingest.sensors.landsat.scene import NAME, Scene, scene
 
-NAME = re.compile(
-    r"L[COTEM]0\d_L\d\w\w_\d{6}_\d{8}_\d{8}_0\d_(T1|T2|RT|A1|A2)"  # Collection 1 and 2
-    r"|L[COTEM]\d\d{6}\d{7}[A-Z]{3}\d\d",  # before
-    re.IGNORECASE,
-)
-METADATA = re.compile(r"^(?:.*/)?(?P<product>[^/]+)_MTL\.(?P<format>txt|json|xml)$", re.IGNORECASE)
-ANGLES = re.compile(r"^(?:.*/)?[^/]+_ANG\.txt$", re.IGNORECASE)
-WANTED = re.compile(r"^(?:[^/]+/)?[^/]+(?:_MTL\.(?:txt|json|xml)|_ANG\.txt|\.TIF)$", re.IGNORECASE)
-"""Of an archive's members, in its top folder or without one."""
+METADATA = re.compile(r"^(?P<product>[^/]+)_MTL\.(?P<format>txt|json|xml)$", re.IGNORECASE)
+ANGLES = re.compile(r"^[^/]+_ANG\.txt$", re.IGNORECASE)
+WANTED = re.compile(r"^[^/]+(?:_MTL\.(?:txt|json|xml)|_ANG\.txt|\.TIF)$", re.IGNORECASE)
+"""Side by side in the product's folder; what lies deeper (gap masks of Landsat 7) is left alone."""
 
 MEDIA_TYPES: Mapping[str, str] = {"txt": "text/plain", "json": "application/json", "xml": "application/xml"}
 OUTLINED = "red"
@@ -54,9 +49,9 @@ class LandsatSensor:
         if self.matches(product.name) and product.name.upper() != found.product_id.upper():
             raise BadProduct(f"{product.name} holds the metadata of another product: {found.product_id}")
         collection = _collection(found)
-        files = bands.band_files(found, collection, {name.rsplit("/", 1)[-1].upper(): file for name, file in product.files.items()})
+        files = bands.band_files(found, collection, {name.upper(): file for name, file in product.files.items()})
         crs = bands.check_grids(files, collection)
-        angles = next(iter(product.find_all(ANGLES)), None)
+        angles = next(iter(product.find_all(ANGLES).values()), None)
         yield Draft(
             item=draft_item(found, _geometry(found, files[OUTLINED], angles, collection), crs=crs),
             bands=bands.draft_bands(found, facts, collection, files),
