@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import click
+
+if TYPE_CHECKING:  # numpy and rasterio would be loaded for every `--help`
+    from eolake.ingest.simulators.products.landscape import Landscape
+    from eolake.ingest.simulators.products.scenes import Kind
 
 
 @click.group()
@@ -35,21 +40,17 @@ def products(folder: Path, seed: int, size: int | None, kind: str | None, when: 
         click.echo(path)
 
 
-def _one(folder: Path, landscape: object, kind: str, when: datetime | None, size: int | None, baseline: str, cloud: float) -> Path:
-    from datetime import UTC
-    from typing import cast
-
+def _one(folder: Path, landscape: Landscape, kind: str, when: datetime | None, size: int | None, baseline: str, cloud: float) -> Path:
     from eolake.catalog.errors import UsageError
-    from eolake.ingest.simulators.products.landscape import Landscape
-    from eolake.ingest.simulators.products.scenes import Kind, generate_scene
+    from eolake.ingest.simulators.products.scenes import generate_scene
 
     if when is None:
         raise UsageError("--kind needs --when, for instance --when 2019-12-15T23:50:23Z")
     return generate_scene(
-        cast(Kind, kind),
+        cast("Kind", kind),
         when.replace(tzinfo=UTC),
         folder,
-        landscape=cast(Landscape, landscape),
+        landscape=landscape,
         size=size,
         baseline=baseline,
         cloud=cloud,

@@ -27,26 +27,30 @@ DEMO = (
     Order(kind="landsat_c2_l2", when=datetime(2019, 12, 31, 23, 50, 17, 218840, tzinfo=UTC), cloud=0.25),
     Order(kind="landsat_c2_l2", when=datetime(2020, 1, 16, 23, 50, 12, 880170, tzinfo=UTC), container="tar"),
     Order(kind="landsat_c2_l1", when=datetime(2020, 1, 16, 23, 50, 12, 880170, tzinfo=UTC), container="tar"),
+    Order(kind="s2_l2a", when=datetime(2019, 12, 19, 0, 11, 9, 24000, tzinfo=UTC), baseline="02.13"),
+    Order(kind="s2_l2a", when=datetime(2020, 1, 8, 0, 11, 9, 24000, tzinfo=UTC), container="zip", cloud=0.1),
+    Order(kind="s2_l1c", when=datetime(2020, 1, 8, 0, 11, 9, 24000, tzinfo=UTC), container="zip", cloud=0.1),
 )
-"""Real overpass days of path 90 (every 16 days from 2016-01-21, the day of a real sample)."""
+"""Real overpass days: Landsat 8 on path 90 every 16 days from 2016-01-21, Sentinel-2B on orbit 73 every 10 from 2018-06-17
+(the days of two real samples). The second Landsat scene is of 2019 in UTC and of New Year's Day 2020 on the ground."""
 
 
 def generate_demo(folder: Path, *, landscape: Landscape | None = None, size: int | None = None) -> list[Path]:
     """Makes the products of DEMO below `folder` and returns their paths; those already there are left as they are."""
-    paths = []
-    for order in DEMO:
-        path = scene_path(order.kind, order.when, folder, baseline=order.baseline, container=order.container)
-        if not path.exists():
-            made = generate_scene(
-                order.kind,
-                order.when,
-                folder,
-                landscape=landscape,
-                size=size,
-                baseline=order.baseline,
-                container=order.container,
-                cloud=order.cloud,
-            )
-            assert made == path
-        paths.append(path)
-    return paths
+    return [_make(order, folder, landscape, size) for order in DEMO]
+
+
+def _make(order: Order, folder: Path, landscape: Landscape | None, size: int | None) -> Path:
+    path = scene_path(order.kind, order.when, folder, baseline=order.baseline, container=order.container)
+    if path.exists():
+        return path
+    return generate_scene(
+        order.kind,
+        order.when,
+        folder,
+        landscape=landscape,
+        size=size,
+        baseline=order.baseline,
+        container=order.container,
+        cloud=order.cloud,
+    )

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Literal
 
 from eolake.catalog.errors import UsageError
-from eolake.ingest.simulators.products import landsat
+from eolake.ingest.simulators.products import landsat, sentinel2
 from eolake.ingest.simulators.products.containers import Container, pack
 from eolake.ingest.simulators.products.landscape import Landscape
+from eolake.ingest.simulators.products.sentinel2_safe import write_sentinel2
 
-Kind = Literal["landsat_c2_l2", "landsat_c2_l1"]
+Kind = Literal["landsat_c2_l2", "landsat_c2_l1", "s2_l2a", "s2_l1c"]
 
 TINY = 60
 """A size for tests: a product in well under a second."""
-SIZES: dict[Kind, int] = {"landsat_c2_l2": 512, "landsat_c2_l1": 512}
+SIZES: dict[Kind, int] = {"landsat_c2_l2": 512, "landsat_c2_l1": 512, "s2_l2a": 1098, "s2_l1c": 1098}
 """Default sides: pixels of 30 m (Landsat) and of 10 m (Sentinel-2)."""
 
 
@@ -38,13 +39,13 @@ def generate_scene(
     `cloud`: share of the sky, 0–1. Same arguments, same bytes. The product appears whole, by a rename.
     Raises UsageError for arguments that make no product, and when the product is already there."""
     scene = _scene(kind, when, landscape or Landscape(), size or SIZES[kind], baseline, cloud)
-    wrap = False
+    wrap = isinstance(scene, sentinel2.Scene)
     target = folder / _file_name(scene.name, container, safe=wrap)
     if target.exists():
         raise UsageError(f"{target} is already there; remove it or choose another folder")
     workspace = folder / f".{scene.name}.part"
     shutil.rmtree(workspace, ignore_errors=True)
-    written = landsat.write_landsat(scene, workspace)
+    written = write_sentinel2(scene, workspace) if isinstance(scene, sentinel2.Scene) else landsat.write_landsat(scene, workspace)
     pack(written, container, when=when, wrap=wrap).rename(target)
     workspace.rmdir()
     return target
@@ -62,7 +63,7 @@ def _file_name(name: str, container: Container, *, safe: bool) -> str:
     return f"{name.removesuffix('.SAFE') if safe else name}.{container}"
 
 
-def _scene(kind: Kind, when: datetime, landscape: Landscape, size: int, baseline: str, cloud: float) -> landsat.Scene:
+def _scene(kind: Kind, when: datetime, landscape: Landscape, size: int, baseline: str, cloud: float) -> landsat.Scene | sentinel2.Scene:
     if when.tzinfo is None:
         raise UsageError(f"{when} has no time zone; write 2019-12-15T23:50:23Z")
     if not 0 <= cloud < 1:
@@ -73,4 +74,7 @@ def _scene(kind: Kind, when: datetime, landscape: Landscape, size: int, baseline
     if kind in ("landsat_c2_l2", "landsat_c2_l1"):
         level: landsat.Level = "L2SP" if kind == "landsat_c2_l2" else "L1TP"
         return landsat.Scene(level=level, when=when, landscape=landscape, size=size, cloud=cloud)
+    if kind in ("s2_l2a", "s2_l1c"):
+        s2_level: sentinel2.Level = "L2A" if kind == "s2_l2a" else "L1C"
+        return sentinel2.Scene(level=s2_level, when=when, landscape=landscape, size=size, cloud=cloud, baseline=baseline)
     raise UsageError(f"no product kind {kind!r}; there are {', '.join(SIZES)}")
