@@ -192,6 +192,8 @@ class Cluster:
         """The server's folder, made where the server's user can reach it."""
         home = self._home()
         if home.path.is_dir() and _reaches(home):
+            if home.path.parent == ELSEWHERE:  # so that `eolake doctor` can tell whose it was
+                home.write("lake", f"{self.folder}\n")
             return home
         if home.data.exists():
             name = home.owner.pw_name if home.owner else "running this command"
@@ -204,6 +206,7 @@ class Cluster:
         ELSEWHERE.mkdir(mode=0o755, parents=True, exist_ok=True)
         _make(home)
         write_private(self.folder / "postgres.at", f"{home.path}\n")
+        home.write("lake", f"{self.folder}\n")
         return home
 
     def _programs(self, home: _Home) -> Programs:
