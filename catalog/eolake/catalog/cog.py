@@ -1,37 +1,49 @@
-"""Cloud-Optimized GeoTIFFs: GDAL's COG driver through rasterio, checked with rio-cogeo before anybody sees them."""
+"""Cloud-Optimized GeoTIFFs: one band in, one validated file and its facts out.
+
+GDAL's COG driver writes them from an in-memory dataset that shares the band's pixels. The same input gives the same
+bytes with any number of threads; another version of GDAL may give others, so identity is the pixel digest.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import math
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import rasterio
 from affine import Affine
-from rasterio.crs import CRS
-from rio_cogeo import cog_validate
 
-from eolake.catalog import declaration
+from eolake.catalog.declaration import Band, Cog
 from eolake.catalog.draft import Pixels
-from eolake.catalog.errors import BadProduct
+from eolake.catalog.errors import BadProduct, EolakeError
+from eolake.catalog.safe.raster import crs_name, quiet_about_georeference
 from eolake.catalog.store import multihash
 
-CACHE = 256 * 2**20
-"""GDAL_CACHEMAX in bytes: an integer below 100,000 would mean megabytes to GDAL, bytes to rasterio."""
+if TYPE_CHECKING:
+    from rasterio.crs import CRS
+
+SMALLEST_OVERVIEW = 512
+"""Pixels; overviews are made until the longest side fits. COG validation asks for them above 512."""
+ROWS = 512
+"""Of one step through the pixels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
-    """Of the valid pixels."""
+    """Of the valid pixels; all values None when there are none."""
 
-    minimum: float
-    maximum: float
-    mean: float
-    stddev: float
+    minimum: float | None
+    maximum: float | None
+    mean: float | None
+    stddev: float | None
     count: int
+    """Valid pixels."""
     valid_percent: float
 
 
@@ -40,7 +52,6 @@ class CogFacts:
     """What was written."""
 
     shape: tuple[int, int]
-    """(rows, columns)"""
     transform: Affine
     crs: str
     dtype: str
@@ -48,128 +59,237 @@ class CogFacts:
     size: int
     """bytes"""
     checksum: str
-    """Multihash sha2-256, hexadecimal."""
+    """multihash in hex: `1220` + sha2-256"""
     pixel_digest: str
     statistics: Statistics
     gdal_version: str
     header_size: int
-    """Bytes before the first tile: one read of so many opens the file."""
+    """bytes before the first tile"""
 
 
-def write_cog(pixels: Pixels, band: declaration.Band, profile: declaration.Cog, path: Path) -> CogFacts:
-    """Write one band as a COG and validate it strictly; BadProduct when the pixels are not what the collection declares.
+def write_cog(pixels: Pixels, band: Band, profile: Cog, path: Path) -> CogFacts:
+    """Write one band of a draft to a new file; its facts, read from the file again.
 
-    The bytes depend on pixels, profile and GDAL version alone, not on threads or caches."""
-    _require(pixels, band)
-    statistics = compute_statistics(pixels.data, band.nodata)
-    options = _options(pixels, band, profile)
-    rows, columns = pixels.data.shape
-    grid = {"height": rows, "width": columns, "transform": pixels.transform, "crs": CRS.from_user_input(pixels.crs)}
-    with rasterio.Env(GDAL_CACHEMAX=CACHE, GDAL_NUM_THREADS="ALL_CPUS"):
-        with rasterio.open(path, "w", driver="COG", count=1, dtype=band.dtype, nodata=band.nodata, **grid, **options) as target:
-            target.write(pixels.data, 1)
-            target.set_band_description(1, band.name)
-            target.update_tags(1, **_tags(statistics))
-        valid, errors, warnings = cog_validate(path, strict=True)
-    if not valid:
-        raise BadProduct(f"{path.name} is no valid COG: {'; '.join([*errors, *warnings])}")
-    return CogFacts(
-        shape=(rows, columns),
-        transform=pixels.transform,
-        crs=pixels.crs,
-        dtype=band.dtype,
-        nodata=band.nodata,
-        size=path.stat().st_size,
-        checksum=multihash(path),
-        pixel_digest=pixel_digest(pixels, band.nodata),
-        statistics=statistics,
-        gdal_version=rasterio.__gdal_version__,
-        header_size=header_size(path),
-    )
+    Raises BadProduct when dtype, nodata or grid contradict the declaration, EolakeError when the file is no valid COG."""
+    import rasterio
+    import rasterio.shutil
+
+    data = _checked(pixels, band, path)
+    statistics = measure(data, band.nodata)
+    with rasterio.Env(GDAL_NUM_THREADS=threads(), GDAL_PAM_ENABLED=False, GDAL_MEM_ENABLE_OPEN=True), _in_memory(data, pixels, band) as source:
+        source.update_tags(1, **_tags(statistics))
+        _add_overviews(source, band, profile)
+        rasterio.shutil.copy(source, path, driver="COG", strict=True, **_options(band, profile))
+    facts = _facts(path, statistics, pixel_digest(pixels, nodata=band.nodata))
+    _validate(path, facts, pixels)
+    return facts
 
 
-def _require(pixels: Pixels, band: declaration.Band) -> None:
-    if pixels.data.ndim != 2:
-        raise BadProduct(f"band {band.name} has the shape {pixels.data.shape}, not (rows, columns)")
-    if pixels.data.dtype != band.dtype:
-        raise BadProduct(f"band {band.name} holds {pixels.data.dtype}, the collection declares {band.dtype}")
-    if pixels.nodata is not None and not _equal(pixels.nodata, band.nodata):
-        raise BadProduct(f"band {band.name} has nodata {pixels.nodata}, the collection declares {band.nodata}")
+def threads() -> int:
+    """How many threads GDAL may use: the processors this process may run on."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-def _equal(one: float, other: float | None) -> bool:
-    return other is not None and (one == other or (math.isnan(one) and math.isnan(other)))
+# --- writing ---
 
 
-def _options(pixels: Pixels, band: declaration.Band, profile: declaration.Cog) -> dict[str, Any]:
-    resampling = "MODE" if band.categorical else profile.overview_resampling.upper()
-    options: dict[str, Any] = {
-        "COMPRESS": profile.compress.upper(),
-        "BLOCKSIZE": profile.blocksize,
-        "OVERVIEW_RESAMPLING": resampling,
-        "RESAMPLING": resampling,
-        "BIGTIFF": "IF_SAFER",
-        "STATISTICS": "NO",
-    }
-    if profile.compress == "lerc_zstd":
-        return options | {"MAX_Z_ERROR": 0, "LEVEL": profile.level}
-    predictor = "FLOATING_POINT" if pixels.data.dtype.kind == "f" else "STANDARD"
-    return options | {"PREDICTOR": predictor} | ({"LEVEL": profile.level} if profile.compress != "lzw" else {})
+def _checked(pixels: Pixels, band: Band, path: Path) -> np.ndarray[Any, Any]:
+    """The pixels in C order, when they are what the declaration says."""
+    data = pixels.data
+    where = f"band {band.name} ({path.name})"
+    if data.ndim != 2 or not data.size:
+        raise BadProduct(f"{where} has the shape {data.shape}; a band has rows and columns")
+    if data.dtype.name != band.dtype:
+        raise BadProduct(f"{where} holds {data.dtype.name}; {band.dtype} is declared")
+    if pixels.nodata is not None and not same_number(pixels.nodata, band.nodata):
+        raise BadProduct(f"{where} has the nodata value {pixels.nodata}; {band.nodata} is declared")
+    if not pixels.crs:
+        raise BadProduct(f"{where} has no coordinate reference system")
+    if pixels.transform.is_degenerate or not all(math.isfinite(v) for v in pixels.transform[:6]):
+        raise BadProduct(f"{where} has the impossible transform {tuple(pixels.transform)[:6]}")
+    return np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("="))
+
+
+def same_number(one: float | None, other: float | None) -> bool:
+    """Equal, or both NaN, or both None."""
+    if one is None or other is None:
+        return one is other
+    return one == other or (math.isnan(one) and math.isnan(other))
+
+
+@contextmanager
+def _in_memory(data: np.ndarray[Any, Any], pixels: Pixels, band: Band) -> Iterator[Any]:
+    """A GDAL dataset on the array's own memory: `data` must outlive it."""
+    import rasterio
+    from rasterio.dtypes import _gdal_typename
+
+    rows, columns = data.shape
+    address = f"MEM:::DATAPOINTER={data.ctypes.data},PIXELS={columns},LINES={rows},DATATYPE={_gdal_typename(data.dtype.name)}"
+    with quiet_about_georeference():
+        source = rasterio.open(address, "r+", driver="MEM")
+    with source:
+        source.crs = pixels.crs
+        source.transform = pixels.transform
+        if band.nodata is not None:
+            source.nodata = band.nodata
+        yield source
 
 
 def _tags(statistics: Statistics) -> dict[str, str]:
-    if not statistics.count:
+    """GDAL's own names; the same digits on every machine."""
+    if statistics.mean is None:
         return {}
-    return {
-        "STATISTICS_MINIMUM": repr(statistics.minimum),
-        "STATISTICS_MAXIMUM": repr(statistics.maximum),
-        "STATISTICS_MEAN": repr(statistics.mean),
-        "STATISTICS_STDDEV": repr(statistics.stddev),
-        "STATISTICS_VALID_PERCENT": f"{statistics.valid_percent:.4g}",
-    }
+    names = ("minimum", "maximum", "mean", "stddev", "valid_percent")
+    return {f"STATISTICS_{name.upper()}": f"{getattr(statistics, name):.9g}" for name in names}
 
 
-def compute_statistics(data: np.ndarray[Any, Any], nodata: float | None) -> Statistics:
-    """Over valid pixels: not nodata, and no NaN; all NaN when there are none."""
-    valid = data[valid_mask(data, nodata)]
-    if not valid.size:
-        nothing = math.nan
-        return Statistics(minimum=nothing, maximum=nothing, mean=nothing, stddev=nothing, count=0, valid_percent=0.0)
-    return Statistics(
-        minimum=float(valid.min()),
-        maximum=float(valid.max()),
-        mean=float(valid.mean(dtype=np.float64)),
-        stddev=float(valid.std(dtype=np.float64)),
-        count=int(valid.size),
-        valid_percent=100.0 * valid.size / data.size,
-    )
+def _add_overviews(source: Any, band: Band, profile: Cog) -> None:
+    """In memory, which is twice as fast as the temporary files of the COG driver."""
+    from rasterio.enums import Resampling
+
+    smallest = min(SMALLEST_OVERVIEW, profile.blocksize)
+    factors, longest = [], max(source.shape)
+    while -(-longest // (factors[-1] if factors else 1)) > smallest:
+        factors.append(2 * (factors[-1] if factors else 1))
+    if factors:
+        source.build_overviews(factors, Resampling.mode if band.categorical else Resampling[profile.overview_resampling])
 
 
-def valid_mask(data: np.ndarray[Any, Any], nodata: float | None) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """(rows, columns), True where a pixel says something."""
-    mask = np.ones(data.shape, bool) if nodata is None or math.isnan(nodata) else data != nodata
-    return mask & ~np.isnan(data) if data.dtype.kind == "f" else mask
+def _options(band: Band, profile: Cog) -> dict[str, Any]:
+    options = {"compress": profile.compress, "blocksize": profile.blocksize, "bigtiff": "IF_SAFER", "num_threads": threads()}
+    if profile.compress in {"zstd", "deflate", "lerc_zstd"}:
+        options["level"] = profile.level
+    if profile.compress == "lerc_zstd":
+        options["max_z_error"] = 0
+    else:
+        options["predictor"] = "NO" if band.categorical else "YES"
+    return options
 
 
-def pixel_digest(pixels: Pixels, nodata: float | None) -> str:
-    """sha-256 over dtype, shape, transform, CRS, nodata and pixels: the same whatever wrote the file."""
-    head = [pixels.data.dtype.str, list(pixels.data.shape), [float(n) for n in tuple(pixels.transform)[:6]], pixels.crs, repr(None if nodata is None else float(nodata))]
-    digest = hashlib.sha256(repr(head).encode())
-    digest.update(memoryview(np.ascontiguousarray(pixels.data)).cast("B"))
+# --- reading back ---
+
+
+def _facts(path: Path, statistics: Statistics, digest: str) -> CogFacts:
+    import rasterio
+
+    with rasterio.Env(GDAL_PAM_ENABLED=False, GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"), rasterio.open(path, driver="GTiff") as stored:
+        return CogFacts(
+            shape=stored.shape,
+            transform=stored.transform,
+            crs=crs_name(stored.crs),
+            dtype=stored.dtypes[0],
+            nodata=stored.nodata,
+            size=path.stat().st_size,
+            checksum=multihash(path),
+            pixel_digest=digest,
+            statistics=statistics,
+            gdal_version=rasterio.__gdal_version__,
+            header_size=_header_size(stored),
+        )
+
+
+def _header_size(stored: Any) -> int:
+    """Where the first tile begins (its 4-byte length stands before it): all of the directories lie before."""
+    levels = len(stored.overviews(1))
+    places = [stored.get_tag_item("BLOCK_OFFSET_0_0", "TIFF", bidx=1, ovr=ovr) for ovr in (None, *range(levels))]
+    return min(int(place) for place in places if place is not None) - 4
+
+
+def _validate(path: Path, facts: CogFacts, pixels: Pixels) -> None:
+    """The file is a strict COG on the grid that was asked for."""
+    from rasterio.crs import CRS
+    from rio_cogeo import cog_validate
+
+    valid, errors, notes = cog_validate(path, strict=True, quiet=True)
+    if not valid:
+        raise EolakeError(f"{path}: GDAL {facts.gdal_version} wrote no valid COG: {'; '.join([*errors, *notes])}")
+    if facts.transform != pixels.transform:
+        raise BadProduct(f"{path.name}: the transform {tuple(pixels.transform)[:6]} can not be stored in a GeoTIFF")
+    if canonical_crs(CRS.from_user_input(facts.crs)) != canonical_crs(CRS.from_user_input(pixels.crs)):
+        raise BadProduct(f"{path.name}: the coordinate reference system {pixels.crs[:200]} can not be stored in a GeoTIFF")
+
+
+# --- statistics and digest ---
+
+
+def measure(data: np.ndarray[Any, Any], nodata: float | None) -> Statistics:
+    """Statistics of the valid pixels; NaN and infinity are never valid."""
+    count, total, squares = 0, 0.0, 0.0
+    lowest, highest = math.inf, -math.inf
+    for start in range(0, data.shape[0], ROWS):
+        values = valid_pixels(data[start : start + ROWS], nodata)
+        if not values.size:
+            continue
+        count += values.size
+        lowest, highest = min(lowest, float(values.min())), max(highest, float(values.max()))
+        wide = values.astype(np.float64)
+        total += float(wide.sum())
+        squares += float(np.square(wide, out=wide).sum())
+    percent = 100 * count / data.size
+    if not count:
+        return Statistics(minimum=None, maximum=None, mean=None, stddev=None, count=0, valid_percent=0.0)
+    mean = total / count
+    deviation = math.sqrt(max(0.0, squares / count - mean * mean))
+    return Statistics(minimum=lowest, maximum=highest, mean=mean, stddev=deviation, count=count, valid_percent=percent)
+
+
+def valid_pixels(data: np.ndarray[Any, Any], nodata: float | None) -> np.ndarray[Any, Any]:
+    """The valid pixels in one dimension."""
+    valid = np.isfinite(data) if data.dtype.kind == "f" else None
+    if nodata is not None and not math.isnan(nodata):
+        other = data != data.dtype.type(nodata)
+        valid = other if valid is None else valid & other
+    return data.reshape(-1) if valid is None or valid.all() else data[valid]
+
+
+def pixel_digest(pixels: Pixels, *, nodata: float | None = None) -> str:
+    """SHA-256 in hex over dtype, shape, transform, CRS, nodata and the decoded bytes (little-endian, row by row).
+
+    `nodata`: the declared value, which is what gets stored; without it that of the pixels. Files of other GDAL versions,
+    compressions or tilings have the same digest."""
+    declared = pixels.nodata if nodata is None else nodata
+    digest = _begun(pixels.data.dtype, pixels.data.shape, pixels.transform, pixels.crs, declared)
+    for start in range(0, pixels.data.shape[0], ROWS):
+        digest.update(_little(pixels.data[start : start + ROWS]))
     return digest.hexdigest()
 
 
-def read_cog(path: str) -> Pixels:
-    """The pixels of one of our own COGs (a path, or `/vsis3/…`)."""
-    with rasterio.open(path, driver="GTiff") as source:
-        code = source.crs.to_authority() if source.crs else None
-        crs = ":".join(code) if code else (source.crs.to_wkt() if source.crs else "")
-        return Pixels(data=source.read(1), transform=source.transform, crs=crs, nodata=source.nodata)
+def stored_digest(path: Path | str) -> str:
+    """The pixel digest of a stored file (a path, or what `Store.gdal_path` says); memory stays at some rows of tiles.
+
+    Raises BadProduct when it can't be read."""
+    import rasterio
+    from rasterio.errors import RasterioError
+    from rasterio.windows import Window
+
+    with rasterio.Env(GDAL_PAM_ENABLED=False, GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_NUM_THREADS=threads()):
+        try:
+            with rasterio.open(path, driver="GTiff") as stored:
+                rows, columns = stored.shape
+                digest = _begun(np.dtype(stored.dtypes[0]), stored.shape, stored.transform, crs_name(stored.crs), stored.nodata)
+                step = max(ROWS, stored.block_shapes[0][0])
+                for start in range(0, rows, step):
+                    digest.update(_little(stored.read(1, window=Window(0, start, columns, min(step, rows - start)))))
+        except RasterioError as error:
+            raise BadProduct(f"{path} can not be read: {error.__cause__ or error}") from error
+    return digest.hexdigest()
 
 
-def header_size(path: Path) -> int:
-    """Bytes before the data of the first tile, overviews included."""
-    with rasterio.open(path, driver="GTiff") as source:
-        levels: list[dict[str, int]] = [{}, *({"ovr": level} for level in range(len(source.overviews(1))))]
-        offsets = [source.get_tag_item("BLOCK_OFFSET_0_0", "TIFF", bidx=1, **level) for level in levels]
-    return min((int(offset) for offset in offsets if offset), default=path.stat().st_size)
+def _begun(dtype: np.dtype[Any], shape: tuple[int, ...], transform: Affine, crs: str, nodata: float | None) -> Any:
+    from rasterio.crs import CRS
+
+    grid = [float(value) + 0.0 for value in tuple(transform)[:6]]
+    value = None if nodata is None else float(dtype.type(nodata))
+    return hashlib.sha256(repr((dtype.name, tuple(shape), grid, canonical_crs(CRS.from_user_input(crs)), value)).encode())
+
+
+def canonical_crs(crs: CRS) -> str:
+    """The code, or else the parameters: names and remarks of a CRS without a code do not survive in a GeoTIFF."""
+    authority = crs.to_authority()
+    if authority:
+        return ":".join(authority)
+    return " ".join(sorted(part for part in crs.to_proj4().split() if part != "+type=crs"))
+
+
+def _little(rows: np.ndarray[Any, Any]) -> memoryview:
+    return memoryview(np.ascontiguousarray(rows, dtype=rows.dtype.newbyteorder("<"))).cast("B")

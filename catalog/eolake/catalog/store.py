@@ -1,180 +1,393 @@
-"""The object store: a folder or S3 through obstore, one interface, from one StoreConfig.
+"""The object store: a folder or an S3 bucket behind one StoreConfig.
 
-Keys are immutable (they contain a revision): `put` creates and never overwrites.
+Objects are written once: the same bytes again are no write, other bytes under a known key are an error. On a folder
+nothing is durable before `sync`, which publishing calls ahead of its transaction.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError
-from obstore.store import LocalStore, S3Store
-
-from eolake.catalog.errors import EolakeError, Unreachable
+from eolake.catalog.errors import ConfigError, EolakeError, Transient
 from eolake.catalog.settings import StoreConfig
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from obstore.store import LocalStore, S3Store
 
-CHUNK = 8 * 2**20
-"""Bytes hashed at a time."""
+CHUNK = 1 << 20
+SINGLE_PUT = 5 << 30
+"""Bytes; what S3 takes in one request."""
+MEDIA_TYPES = {
+    ".tif": "image/tiff; application=geotiff; profile=cloud-optimized",
+    ".json": "application/json",
+    ".geojson": "application/geo+json",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".xml": "application/xml",
+    ".txt": "text/plain; charset=utf-8",
+    ".parquet": "application/vnd.apache.parquet",
+}
 
 
-class Overwritten(EolakeError):
-    """An object with other bytes is there already; keys are never written twice."""
+class MissingObject(EolakeError):
+    """The object is not in the store; `eolake check` lists what else is missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectInfo:
-    """What a listing tells."""
+    """One object of the store."""
 
     key: str
     size: int
+    """bytes"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+def multihash(content: bytes | Path) -> str:
+    """`1220` + sha2-256 in hex, as STAC's file:checksum has it."""
+    if isinstance(content, bytes):
+        return f"1220{hashlib.sha256(content).hexdigest()}"
+    with content.open("rb") as file:
+        return f"1220{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
 class Store:
-    """Objects by key below the URL of a StoreConfig."""
+    """What both kinds share; made by `open_store`, not thread-safe while writing one key."""
 
-    config: StoreConfig
-    backend: LocalStore | S3Store
+    def __init__(self, config: StoreConfig) -> None:
+        self.config = config
 
-    def put(self, key: str, body: bytes | Path) -> None:
-        """Create an object; the same bytes again are no PUT, other bytes raise Overwritten."""
-        try:
-            obstore.put(self.backend, key, body, mode="create", use_multipart=False)
-        except AlreadyExistsError:
-            if multihash(self.get(key)) != multihash(body):
-                raise Overwritten(f"{self.uri(key)} is there already with other bytes") from None
-        except BaseError as error:
-            raise Unreachable(f"could not write {self.uri(key)}: {error}") from error
+    @cached_property
+    def _objects(self) -> LocalStore | S3Store:
+        raise NotImplementedError
+
+    def put(self, key: str, content: bytes | Path) -> None:
+        """Write an object once. The same bytes there already: nothing is written; other bytes: EolakeError.
+
+        A file is streamed: memory does not grow with it."""
+        check_key(key)
+        known = self.head(key)
+        if known is None and self._create(key, content):
+            return
+        if not self._holds(key, content):
+            raise EolakeError(f"{self.uri(key)} holds other bytes already; objects are never overwritten")
 
     def get(self, key: str) -> bytes:
-        """The bytes of an object; FileNotFoundError when it is absent."""
-        return bytes(obstore.get(self.backend, key).bytes())
+        """The whole object; MissingObject when there is none."""
+        with _translated(self.uri(key)):
+            return bytes(self._objects_get(key).bytes())
 
-    def head(self, key: str) -> ObjectInfo:
-        """Its size; FileNotFoundError when it is absent."""
-        return ObjectInfo(key=key, size=obstore.head(self.backend, key)["size"])
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """The object piece by piece; MissingObject when there is none."""
+        with _translated(self.uri(key)):
+            for chunk in self._objects_get(key).stream(min_chunk_size=CHUNK):
+                yield bytes(chunk)
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """Key and size; None when there is no such object."""
+        import obstore
+
+        try:
+            with _translated(self.uri(key)):
+                return ObjectInfo(key=key, size=obstore.head(self._objects, key)["size"])
+        except MissingObject:
+            return None
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """Objects below a prefix of whole path segments, in no particular order."""
-        for batch in obstore.list(self.backend, prefix or None):
-            for entry in batch:
-                yield ObjectInfo(key=entry["path"], size=entry["size"])
+        """Every object whose key begins with the path segments of `prefix`; in no order."""
+        import obstore
 
-    def delete(self, keys: Sequence[str]) -> None:
-        """Remove objects; absent ones are no error."""
+        with _translated(self.uri(prefix)):
+            for batch in obstore.list(self._objects, prefix or None):
+                for entry in batch:
+                    yield ObjectInfo(key=entry["path"], size=entry["size"])
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects; those that are missing are deleted already."""
+        import obstore
+
         for key in keys:
+            check_key(key)
             try:
-                obstore.delete(self.backend, key)
-            except FileNotFoundError:
+                with _translated(self.uri(key)):
+                    obstore.delete(self._objects, key)
+            except MissingObject:
                 continue
 
     def delete_prefix(self, prefix: str) -> None:
-        """Remove everything below a prefix, of a folder also what a killed writer left half-written."""
-        folder = self.config.folder
-        if folder is None:
-            self.delete([found.key for found in self.list(prefix)])
-            return
-        shutil.rmtree(folder / prefix, ignore_errors=True)
-        for parent in (folder / prefix).parents:
-            if parent == folder or not parent.is_dir() or any(parent.iterdir()):
-                return
-            parent.rmdir()
-
-    def uri(self, key: str) -> str:
-        """`file:///folder/key` or `s3://bucket/prefix/key`."""
-        return f"{self.config.url}/{key}"
-
-    def gdal_path(self, key: str) -> str:
-        """The same as GDAL names it: a path, or `/vsis3/bucket/prefix/key`."""
-        folder = self.config.folder
-        return str(folder / key) if folder else f"/vsis3/{self.config.url.removeprefix('s3://')}/{key}"
+        """Delete everything below a prefix of whole path segments, leftovers of killed writers too."""
+        check_key(prefix)
+        self.delete([entry.key for entry in self.list(prefix)])
 
     def sync(self, prefix: str) -> None:
-        """Make everything below a prefix survive a power cut: a folder store fsyncs files and folders, S3 does so by itself."""
-        root = self.config.folder
-        if root is None:
-            return
-        folder = root / prefix
-        for entry in folder.iterdir():
-            _fsync(entry)
-        for parent in (folder, *folder.parents):
-            _fsync(parent)
-            if parent == root:
-                return
+        """Everything below the prefix survives a power cut when this returns; S3 promises that with each write."""
+
+    def uri(self, key: str) -> str:
+        """`file:///folder/key` or `s3://bucket/prefix/key`"""
+        return f"{self.config.url}/{key}" if key else self.config.url
+
+    def gdal_path(self, key: str) -> str:
+        """How GDAL opens the object; for S3 with `store_environment` in its environment."""
+        raise NotImplementedError
+
+    def checksum(self, key: str) -> str:
+        """Multihash of the stored bytes, read piece by piece; MissingObject when there is none."""
+        digest = hashlib.sha256()
+        for chunk in self.chunks(key):
+            digest.update(chunk)
+        return f"1220{digest.hexdigest()}"
+
+    def _objects_get(self, key: str) -> Any:
+        import obstore
+
+        return obstore.get(self._objects, key)
+
+    def _create(self, key: str, content: bytes | Path) -> bool:
+        """Write; False when the key exists meanwhile."""
+        raise NotImplementedError
+
+    def _holds(self, key: str, content: bytes | Path) -> bool:
+        known = self.head(key)
+        size = len(content) if isinstance(content, bytes) else content.stat().st_size
+        return known is not None and known.size == size and self.checksum(key) == multihash(content)
 
 
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+class FolderStore(Store):
+    """Objects as files. A name with `#number` is an unfinished write; lists leave it out."""
+
+    @property
+    def folder(self) -> Path:
+        """The root of the store."""
+        folder = self.config.folder
+        if folder is None:
+            raise ConfigError(f"{self.config.url} is no folder")
+        return folder
+
+    @cached_property
+    def _objects(self) -> LocalStore:
+        from obstore.store import LocalStore
+
+        return LocalStore(self.folder, mkdir=True)
+
+    def gdal_path(self, key: str) -> str:
+        """The path of the file."""
+        return str(self.folder / key)
+
+    def sync(self, prefix: str) -> None:
+        """Flush the files below the prefix, their folders, and the folders above up to the root."""
+        top = self.folder / prefix
+        for folder, _, names in os.walk(top):
+            for name in names:
+                _flush(Path(folder) / name)
+            _flush(Path(folder))
+        while top != self.folder:
+            top = top.parent
+            _flush(top)
+
+    def delete_prefix(self, prefix: str) -> None:
+        """Delete the folder of that prefix and the folders above that became empty."""
+        check_key(prefix)
+        top = self.folder / prefix
+        shutil.rmtree(top, ignore_errors=not top.exists())
+        while (top := top.parent) != self.folder:
+            try:
+                top.rmdir()
+            except OSError:
+                return  # not empty
+
+    def _create(self, key: str, content: bytes | Path) -> bool:
+        """Write under a name of its own, then link: the key appears whole, and only one writer wins."""
+        target = self.folder / key
+        draft = _place(target)
+        try:
+            _fill(draft, content)
+            os.link(draft, target)
+        except FileExistsError:
+            return False
+        finally:
+            draft.unlink(missing_ok=True)
+        return True
+
+
+class BucketStore(Store):
+    """Objects in S3 or a service that speaks it."""
+
+    @cached_property
+    def _objects(self) -> S3Store:
+        from obstore.auth.boto3 import Boto3CredentialProvider
+        from obstore.store import S3Store
+
+        bucket, prefix = bucket_of(self.config)
+        options: dict[str, Any] = {"virtual_hosted_style_request": not self.config.path_style}
+        if self.config.endpoint:
+            options["endpoint"] = _endpoint(self.config, bucket)
+        region = self.config.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+        return S3Store(
+            bucket,
+            prefix=prefix or None,
+            region=region,
+            client_options={"allow_http": True},
+            credential_provider=Boto3CredentialProvider(_session(self.config)),
+            **options,
+        )
+
+    @cached_property
+    def _client(self) -> S3Client:
+        return s3_client(self.config)
+
+    def gdal_path(self, key: str) -> str:
+        """`/vsis3/bucket/prefix/key`"""
+        return f"/vsis3/{self.uri(key).removeprefix('s3://')}"
+
+    def _create(self, key: str, content: bytes | Path) -> bool:
+        if isinstance(content, bytes):
+            return self._put(key, content)
+        if content.stat().st_size > SINGLE_PUT:
+            raise EolakeError(f"{content} is larger than {SINGLE_PUT:,} bytes, the largest object of one request")
+        with content.open("rb") as file:  # obstore would read all of it into memory
+            return self._put(key, file)
+
+    def _put(self, key: str, body: bytes | IO[bytes]) -> bool:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        bucket, _ = bucket_of(self.config)
+        name = self.uri(key).removeprefix(f"s3://{bucket}/")
+        try:
+            self._client.put_object(Bucket=bucket, Key=name, Body=body, IfNoneMatch="*", ContentType=media_type(key))
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] in {409, 412}:
+                return False
+            raise _client_error(self.uri(key), error) from error
+        except BotoCoreError as error:
+            raise Transient(f"{self.uri(key)}: {error}") from error
+        return True
+
+
+def open_store(config: StoreConfig) -> Store:
+    """The store of a lake; nothing is contacted yet."""
+    if config.folder is not None:
+        return FolderStore(config)
+    if config.url.startswith("s3://"):
+        return BucketStore(config)
+    raise ConfigError(f"a store is file:///folder or s3://bucket/prefix, not {config.url}")
+
+
+def check_key(key: str) -> None:
+    """ValueError unless the key is a plain relative path: no empty, `.` or `..` segment, no control character, no `#`."""
+    if not key or any(part in {"", ".", ".."} for part in key.split("/")) or not key.isprintable() or "#" in key or "\\" in key:
+        raise ValueError(f"{key!r} is no object key")
+
+
+def media_type(key: str) -> str:
+    """Content type by the ending of the key."""
+    return MEDIA_TYPES.get(Path(key).suffix.lower(), "application/octet-stream")
+
+
+# --- one StoreConfig for every client ---
+
+
+def bucket_of(config: StoreConfig) -> tuple[str, str]:
+    """(bucket, prefix without slashes at its ends)"""
+    bucket, _, prefix = config.url.removeprefix("s3://").partition("/")
+    return bucket, prefix.strip("/")
+
+
+def store_environment(config: StoreConfig) -> dict[str, str]:
+    """The AWS_* variables with which GDAL, rasterio, datacube, titiler and boto3 reach the store; empty for a folder.
+
+    Secrets stay where they are: in the usual variables, files or roles."""
+    if config.folder is not None:
+        return {}
+    found = {"AWS_VIRTUAL_HOSTING": "FALSE" if config.path_style else "TRUE"}
+    if config.region:
+        found |= {"AWS_REGION": config.region, "AWS_DEFAULT_REGION": config.region}
+    if config.profile:
+        found["AWS_PROFILE"] = config.profile
+    if config.endpoint:
+        url = urlsplit(config.endpoint)
+        found |= {
+            "AWS_ENDPOINT_URL_S3": config.endpoint,
+            "AWS_S3_ENDPOINT": url.netloc + url.path.rstrip("/"),
+            "AWS_HTTPS": "NO" if url.scheme == "http" else "YES",
+        }
+    return found
+
+
+def s3_client(config: StoreConfig) -> S3Client:
+    """A boto3 client for the bucket of the store."""
+    from botocore.config import Config
+
+    return _session(config).client(
+        "s3",
+        endpoint_url=config.endpoint,
+        config=Config(s3={"addressing_style": "path" if config.path_style else "virtual"}, retries={"mode": "standard", "max_attempts": 5}),
+    )
+
+
+def _session(config: StoreConfig) -> Any:
+    import boto3
+
+    return boto3.Session(profile_name=config.profile, region_name=config.region)
+
+
+def _endpoint(config: StoreConfig, bucket: str) -> str:
+    """obstore wants the bucket in the host name itself, when hosts are virtual."""
+    url = urlsplit(config.endpoint or "")
+    host = url.netloc if config.path_style else f"{bucket}.{url.netloc}"
+    return f"{url.scheme}://{host}{url.path.rstrip('/')}"
+
+
+def _client_error(where: str, error: Any) -> EolakeError:
+    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+    if status in {401, 403, 404}:
+        return ConfigError(f"{where}: {error}; check bucket, credentials and [store] in eolake.toml")
+    return Transient(f"{where}: {error}")
+
+
+@contextmanager
+def _translated(where: str) -> Iterator[None]:
+    """obstore's errors as ours."""
+    from obstore import exceptions
+
+    try:
+        yield
+    except (FileNotFoundError, exceptions.NotFoundError) as error:
+        raise MissingObject(f"{where} is not there") from error
+    except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
+        raise ConfigError(f"{where} may not be used: {error}; check the credentials") from error
+    except exceptions.GenericError as error:
+        raise Transient(f"{where}: {error}") from error
+
+
+# --- files ---
+
+
+def _place(target: Path) -> Path:
+    """A free name beside the target, in its folder; another process may be pruning empty folders."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target.with_name(f"{target.name}#{secrets.randbits(48)}")
+
+
+def _fill(draft: Path, content: bytes | Path) -> None:
+    if isinstance(content, bytes):
+        draft.write_bytes(content)
+    else:
+        shutil.copyfile(content, draft)  # inside the kernel, not through our memory
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def multihash(body: bytes | Path) -> str:
-    """sha2-256 of bytes or of a file as a multihash in hexadecimal: `1220…`."""
-    digest = hashlib.sha256()
-    if isinstance(body, Path):
-        with body.open("rb") as file:
-            while chunk := file.read(CHUNK):
-                digest.update(chunk)
-    else:
-        digest.update(body)
-    return f"1220{digest.hexdigest()}"
-
-
-def open_store(config: StoreConfig) -> Store:
-    """The store of a configuration; the folder of a `file:` store is made."""
-    if config.folder is not None:
-        config.folder.mkdir(parents=True, exist_ok=True)
-        return Store(config=config, backend=LocalStore(prefix=config.folder))
-    bucket, _, prefix = config.url.removeprefix("s3://").partition("/")
-    options: dict[str, Any] = {"virtual_hosted_style_request": not (config.path_style or config.endpoint)}
-    options |= {"region": config.region} if config.region else {}
-    options |= {"endpoint": config.endpoint} if config.endpoint else {}
-    if config.profile:
-        # obstore does not read ~/.aws by itself.
-        from boto3 import Session
-        from obstore.auth.boto3 import Boto3CredentialProvider
-
-        options["credential_provider"] = Boto3CredentialProvider(Session(profile_name=config.profile))
-    client = {"allow_http": bool(config.endpoint and urlsplit(config.endpoint).scheme == "http")}
-    return Store(config=config, backend=S3Store(bucket, prefix=prefix or None, client_options=client, **options))
-
-
-def boto3_client(config: StoreConfig) -> S3Client:
-    """A boto3 S3 client of the same configuration, for what obstore lacks."""
-    import boto3
-    from botocore.config import Config
-
-    session = boto3.Session(profile_name=config.profile, region_name=config.region)
-    style = "path" if config.path_style or config.endpoint else "auto"
-    return session.client("s3", endpoint_url=config.endpoint, config=Config(s3={"addressing_style": style}))
-
-
-def store_environment(config: StoreConfig) -> Mapping[str, str]:
-    """The variables from which GDAL, datacube, odc-stac and titiler learn the same store; empty for a folder."""
-    if config.folder is not None:
-        return {}
-    found = {}
-    if config.region:
-        found["AWS_REGION"] = found["AWS_DEFAULT_REGION"] = config.region
-    if config.profile:
-        found["AWS_PROFILE"] = config.profile
-    if config.path_style or config.endpoint:
-        found["AWS_VIRTUAL_HOSTING"] = "FALSE"
-    if config.endpoint:
-        parts = urlsplit(config.endpoint)
-        found |= {"AWS_S3_ENDPOINT": parts.netloc, "AWS_ENDPOINT_URL_S3": config.endpoint, "AWS_HTTPS": "NO" if parts.scheme == "http" else "YES"}
-    return found

@@ -1,0 +1,27 @@
+"""The gate: the only place that opens bytes from outside.
+
+Every byte of a product is hostile until it passed here: archives are unpacked member by member under limits, XML
+without DTD, rasters with one named driver and no side-car files. What attacks or exceeds a limit is UnsafeProduct,
+what is broken is BadProduct; each message names the file and the cause.
+"""
+
+from eolake.catalog.safe.documents import parse_xml, read_json, read_text
+from eolake.catalog.safe.limits import Limits
+from eolake.catalog.safe.process import environment, harden
+from eolake.catalog.safe.product import Product, open_product, product_name
+from eolake.catalog.safe.raster import RasterProfile, raster_profile, read_raster
+
+__all__ = [
+    "Limits",
+    "Product",
+    "RasterProfile",
+    "environment",
+    "harden",
+    "open_product",
+    "parse_xml",
+    "product_name",
+    "raster_profile",
+    "read_json",
+    "read_raster",
+    "read_text",
+]

@@ -1,0 +1,75 @@
+"""Names of archive members: what may become a path in the workspace."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from eolake.catalog.errors import UnsafeProduct
+from eolake.catalog.safe.limits import Limits
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
+DRIVE = re.compile(r"^[A-Za-z]:")
+COMPONENT_BYTES = 255
+
+
+@dataclass(slots=True, kw_only=True)
+class Names:
+    """The names seen so far in one archive."""
+
+    archive: str
+    limits: Limits
+    count: int = 0
+    files: set[str] = field(default_factory=set)
+    """Case folded: some file systems ignore case."""
+    folders: set[str] = field(default_factory=set)
+
+    def folder(self, raw: str) -> None:
+        """Note a folder; UnsafeProduct when its name is not safe."""
+        self._count()
+        name = self._clean(raw)
+        if name:
+            self._claim_folders([*name.split("/"), ""], raw)
+
+    def file(self, raw: str) -> str:
+        """The member's relative path, with `/`; UnsafeProduct when it is not safe or comes twice."""
+        self._count()
+        name = self._clean(raw)
+        if not name:
+            raise self.refusal(raw, "it has no name")
+        key = name.casefold()
+        if key in self.files or key in self.folders:
+            raise self.refusal(raw, "the name comes twice")
+        self._claim_folders(name.split("/"), raw)
+        self.files.add(key)
+        return name
+
+    def refusal(self, raw: str, why: str) -> UnsafeProduct:
+        """The error that names archive, member and cause."""
+        return UnsafeProduct(f"{self.archive}: member {raw[:200]!r} is refused: {why}")
+
+    def _count(self) -> None:
+        self.count += 1
+        if self.count > self.limits.members:
+            raise UnsafeProduct(f"{self.archive} has more than {self.limits.members:,} members")
+
+    def _clean(self, raw: str) -> str:
+        if len(raw) > self.limits.name_length:
+            raise self.refusal(raw, f"its name has more than {self.limits.name_length} characters")
+        if CONTROL.search(raw):
+            raise self.refusal(raw, "a control character or backslash stands in its name")
+        if raw.startswith("/") or DRIVE.match(raw):
+            raise self.refusal(raw, "its path is absolute")
+        parts = [part for part in raw.split("/") if part not in {"", "."}]
+        if ".." in parts:
+            raise self.refusal(raw, "its path leaves the archive")
+        if any(len(part.encode("utf-8", "surrogateescape")) > COMPONENT_BYTES for part in parts):
+            raise self.refusal(raw, f"a part of its name has more than {COMPONENT_BYTES} bytes")
+        return "/".join(parts)
+
+    def _claim_folders(self, parts: list[str], raw: str) -> None:
+        for depth in range(1, len(parts)):
+            folder = "/".join(parts[:depth]).casefold()
+            if folder in self.files:
+                raise self.refusal(raw, "its folder is a file in the same archive")
+            self.folders.add(folder)

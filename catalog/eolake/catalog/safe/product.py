@@ -1,0 +1,115 @@
+"""A product on disk, opened: which files it has and where."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from eolake.catalog.errors import BadProduct, UnsafeProduct
+from eolake.catalog.safe.archives import unpack
+from eolake.catalog.safe.limits import Limits
+
+ARCHIVES: Final = (".tar.gz", ".tgz", ".tar", ".zip")
+PACKAGES: Final = (".safe",)
+
+
+def product_name(path: Path | str) -> str:
+    """The provider's product name: the file name without .tar.gz, .tgz, .tar, .zip and .SAFE."""
+    name = Path(path).name
+    for ending in (*ARCHIVES, *PACKAGES):
+        if name.lower().endswith(ending) and len(name) > len(ending):
+            name = name[: -len(ending)]
+    return name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """The wanted files of one product."""
+
+    path: Path
+    """As the provider delivered it: a directory, an archive, a file."""
+    name: str
+    root: Path
+    """What the relative names are relative to."""
+    files: Mapping[str, Path]
+    """By relative name, with `/`; an only top folder of an archive is left out, as for a directory."""
+
+    def find_all(self, pattern: re.Pattern[str]) -> dict[str, Path]:
+        """The files in whose relative name the pattern is found, sorted by name."""
+        return {name: self.files[name] for name in sorted(self.files) if pattern.search(name)}
+
+    def find(self, pattern: re.Pattern[str]) -> Path:
+        """The one file in whose relative name the pattern is found; BadProduct when there is none or another."""
+        found = self.find_all(pattern)
+        if len(found) != 1:
+            what = f"has {len(found)} files" if found else "has no file"
+            raise BadProduct(f"{self.path} {what} like {pattern.pattern}{': ' if found else ''}{', '.join(list(found)[:5])}")
+        return next(iter(found.values()))
+
+
+def open_product(path: Path, workspace: Path, *, wanted: re.Pattern[str], limits: Limits = Limits()) -> Product:  # noqa: B008 - frozen
+    """The files of a product in whose relative name `wanted` is found (`re.search`).
+
+    A directory is read in place; links in it are refused. Of an archive (zip, tar, tar.gz: told by content) only the
+    wanted members are written, below `workspace`, which must exist. Any other file is a product of one file.
+    Raises BadProduct when it is cut off or damaged, UnsafeProduct when it attacks or exceeds a limit.
+    """
+    try:
+        place = path.resolve(strict=True)
+    except OSError as error:
+        raise BadProduct(f"{path} can not be opened: {error.strerror}") from error
+    name = product_name(path)
+    if place.is_dir():
+        files = {relative: file for relative, file in _walk(place, limits) if wanted.search(relative)}
+        return Product(path=path, name=name, root=place, files=files)
+    if path.name.lower().endswith(ARCHIVES):
+        return _open_archive(path, place, workspace, wanted, limits)
+    return Product(path=path, name=name, root=place.parent, files={place.name: place})
+
+
+def _open_archive(path: Path, place: Path, workspace: Path, wanted: re.Pattern[str], limits: Limits) -> Product:
+    """Members are matched with and without their top folder, for only the end tells whether it is the only one."""
+
+    def either(name: str) -> bool:
+        return bool(wanted.search(name) or wanted.search(name.partition("/")[2]))
+
+    names = unpack(place, workspace, either, limits)
+    top = _only_folder(names)
+    root = workspace / top if top else workspace
+    relative = {name.removeprefix(f"{top}/") if top else name: workspace / name for name in names}
+    files = {name: file for name, file in relative.items() if wanted.search(name)}
+    return Product(path=path, name=product_name(path), root=root, files=files)
+
+
+def _only_folder(names: list[str]) -> str | None:
+    tops = {name.partition("/")[0] for name in names}
+    return tops.pop() if len(tops) == 1 and all("/" in name for name in names) else None
+
+
+def _walk(root: Path, limits: Limits) -> Iterator[tuple[str, Path]]:
+    """Regular files below `root` with their relative names; UnsafeProduct at anything that is neither file nor folder."""
+    count = 0
+    folders = [root]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in sorted(entries, key=lambda e: e.name):
+                count += 1
+                if count > limits.members:
+                    raise UnsafeProduct(f"{root} has more than {limits.members:,} entries")
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(Path(entry.path))
+                elif entry.is_file(follow_symlinks=False):
+                    yield Path(entry.path).relative_to(root).as_posix(), _checked(Path(entry.path), entry, limits)
+                else:
+                    raise UnsafeProduct(f"{entry.path} is refused: it is a link, a device or another thing that is not a plain file")
+
+
+def _checked(path: Path, entry: os.DirEntry[str], limits: Limits) -> Path:
+    size = entry.stat(follow_symlinks=False).st_size
+    if size > limits.member_bytes:
+        raise UnsafeProduct(f"{path} has {size:,} bytes, more than {limits.member_bytes:,}")
+    return path
