@@ -31,7 +31,7 @@ _SLOPE_STEP = 30.0
 _CLOUD_BASE = 1500.0
 """m above the ground; throws the shadow"""
 _REGROWTH_DAYS = 900.0
-_CLOUD_SPREAD = 0.19
+_CLOUD_SPREAD = 0.277
 """standard deviation of the cloud field (fractal noise of four octaves)"""
 
 
