@@ -69,8 +69,6 @@ class LazyGroup(click.Group):
         except (KeyboardInterrupt, click.Abort):
             click.echo("Interrupted.", err=True)
             status = 130
-        except BrokenPipeError:
-            status = _reader_left()
         except EolakeError as error:
             status = _explain(error, str(error), call, error.exit_code)
         except Exception as error:  # noqa: BLE001 -- the last resort: nothing above us could say it better
@@ -134,9 +132,3 @@ def _explain(error: Exception, message: str, call: Invocation, status: int) -> i
     hint = "" if call.verbose or isinstance(error, EolakeError) else " (-v shows where)"
     click.echo(f"eolake: {message}{hint}", err=True)
     return status
-
-
-def _reader_left() -> int:
-    """`eolake … | head`: no message, and none from Python at its end either."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 141

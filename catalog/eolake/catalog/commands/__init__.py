@@ -20,6 +20,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "ingest": "Take products on disk into the lake.",
         "work": "Work on the queue until stopped, or once.",
         "retry": "Queue quarantined products again.",
+        "simulate": "Make products and providers that need no account and no network.",
     },
     "Use": {
         "status": "Show what runs, what waits and what is in the lake.",
