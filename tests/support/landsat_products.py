@@ -101,7 +101,8 @@ def product(collection_id: str, **changes: Any) -> Product:
     collection = declared(collection_id)
     satellite, era, level = int(collection_id[2]), collection_id[4:6], collection_id[7:] if collection_id[6] == "_" else "l1"
     if era == "pr":
-        return Product(**{"collection": collection, "name": "LT50900841988227CUB02", "root": "L1_METADATA_FILE"} | changes, groups=_before(collection))
+        facts = {"collection": collection, "name": "LT50900841988227CUB02", "root": "L1_METADATA_FILE", "groups": _before(collection)}
+        return Product(**facts | changes)
     sensor, prefix = SENSORS[satellite]
     correction = {"l1": "L1TP", "l2": "L2SP", "l2sr": "L2SR"}[level]
     name = f"{prefix}_{correction}_090084_20160121_20200907_0{era[1]}_T1"
@@ -226,7 +227,11 @@ def _level_2(collection: Collection, record: Mapping[str, str]) -> Groups:
     reflectance = [(band, ending[4:]) for band, ending in bands if ending.startswith("SR_B")]
     temperature = [(band, ending) for band, ending in bands if ending.startswith("ST_B")]
     found = {
-        "LEVEL2_PROCESSING_RECORD": {**record, "ALGORITHM_SOURCE_SURFACE_REFLECTANCE": '"LaSRC_1.5.0"', "DATE_PRODUCT_GENERATED": "2020-09-07T20:00:00Z"},
+        "LEVEL2_PROCESSING_RECORD": {
+            **record,
+            "ALGORITHM_SOURCE_SURFACE_REFLECTANCE": '"LaSRC_1.5.0"',
+            "DATE_PRODUCT_GENERATED": "2020-09-07T20:00:00Z",
+        },
         "LEVEL2_SURFACE_REFLECTANCE_PARAMETERS": _scales("REFLECTANCE", reflectance),
     }
     return {**found, "LEVEL2_SURFACE_TEMPERATURE_PARAMETERS": _scales("TEMPERATURE", temperature)} if temperature else found
@@ -234,7 +239,9 @@ def _level_2(collection: Collection, record: Mapping[str, str]) -> Groups:
 
 def _scales(kind: str, bands: list[tuple[Band, str]]) -> dict[str, str]:
     return {
-        f"{kind}_{part}_BAND_{number}": f"{value:g}" for band, number in bands for part, value in (("MULT", band.scale), ("ADD", band.offset))
+        f"{kind}_{part}_BAND_{number}": f"{value:g}"
+        for band, number in bands
+        for part, value in (("MULT", band.scale), ("ADD", band.offset))
     }
 
 

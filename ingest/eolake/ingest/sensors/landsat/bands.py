@@ -51,6 +51,8 @@ def check_grids(files: Mapping[str, Path], collection: declaration.Collection) -
         shape, transform, crs, dtype, _ = safe.raster_profile(path, driver=DRIVER)
         if dtype != band.dtype:
             raise BadProduct(f"{path.name} is {dtype}; {name} of {collection.id} is {band.dtype}")
+        if not crs or transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
+            raise BadProduct(f"{path.name} lies on no map grid with north up (CRS {crs or 'missing'}, transform {tuple(transform)[:6]})")
         grid = (shape, tuple(transform), crs)
         first, other = grids.setdefault(band.grid, (grid, path.name))
         if grid != first:

@@ -54,15 +54,16 @@ def valid_outline(valid: NDArray[np.bool_], transform: Affine, source_cell: floa
 def angle_outline(path: Path, cell: float) -> shapely.Polygon | None:
     """The corners of the image in an angle file, in the CRS of the product; None for those of TM and ETM+, which have none."""
     text = safe.read_text(path, ANG_LIMIT)
-    lines = _numbers(text, "BAND01_L1T_IMAGE_CORNER_LINES")
-    samples = _numbers(text, "BAND01_L1T_IMAGE_CORNER_SAMPS")
-    corner = _numbers(text, "UL_CORNER")
-    if not lines or not samples:
+    keys = ("UL_CORNER", "BAND01_L1T_IMAGE_CORNER_LINES", "BAND01_L1T_IMAGE_CORNER_SAMPS")
+    corner, lines, samples = (re.search(rf"^\s*{key}\s*=\s*\(([^)]*)\)", text, re.MULTILINE) for key in keys)
+    if lines is None or samples is None or corner is None:
         return None
-    if len(lines) != 4 or len(samples) != 4 or len(corner) != 2:
-        raise BadProduct(f"{path.name}: four corners of the image are expected")
-    x, y = corner
-    return _polygon([(x + sample * cell, y - line * cell) for line, sample in zip(lines, samples, strict=True)])
+    try:
+        x, y = _numbers(corner[1])
+        places = zip(_numbers(lines[1]), _numbers(samples[1]), strict=True)
+        return _polygon([(x + sample * cell, y - line * cell) for line, sample in places])
+    except (ValueError, shapely.GEOSException) as error:
+        raise BadProduct(f"{path.name}: the corners of the image are not four points: {error}") from error
 
 
 def geographic(outline: shapely.Polygon, crs: str) -> BaseGeometry:
@@ -74,7 +75,7 @@ def geographic(outline: shapely.Polygon, crs: str) -> BaseGeometry:
 
 def from_corners(corners: Sequence[tuple[float, float]]) -> BaseGeometry:
     """A polygon from (longitude, latitude) corners, counter-clockwise; a MultiPolygon where it crosses 180°."""
-    first = corners[0][0]
+    first = (corners[0][0] + 180) % 360 - 180
     unwrapped = [(first + (lon - first + 180) % 360 - 180, lat) for lon, lat in corners]
     whole = _polygon(unwrapped)
     turns = [(turn, whole.intersection(shapely.box(turn - 180, -90, turn + 180, 90))) for turn in (-360, 0, 360)]
@@ -103,18 +104,16 @@ def _corners(shape: tuple[int, ...]) -> list[tuple[int, int]]:
 
 
 def _polygon(corners: Sequence[tuple[float, float]]) -> shapely.Polygon:
+    """Of corners in any order; ValueError when they enclose nothing."""
     polygon = shapely.Polygon(corners)
-    if not polygon.is_valid or polygon.area == 0:
-        hull = shapely.MultiPoint(corners).convex_hull
-        if not isinstance(hull, shapely.Polygon):
-            raise BadProduct(f"the corners {corners} enclose nothing")
-        return hull
-    return polygon
+    hull = polygon if polygon.is_valid else shapely.MultiPoint(corners).convex_hull
+    if not isinstance(hull, shapely.Polygon) or hull.area == 0 or not np.isfinite(hull.area):
+        raise ValueError(f"{list(corners)} enclose nothing")
+    return hull
 
 
-def _numbers(text: str, key: str) -> list[float]:
-    found = re.search(rf"^\s*{key}\s*=\s*\(([-+.,\d\sEe]*)\)", text, re.MULTILINE)
-    return [float(part) for part in found[1].split(",")] if found else []
+def _numbers(text: str) -> list[float]:
+    return [float(part) for part in text.split(",")]
 
 
 def _edge_pixels(valid: NDArray[np.bool_]) -> Points:

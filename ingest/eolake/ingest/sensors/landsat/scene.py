@@ -13,7 +13,7 @@ from eolake.ingest.sensors.landsat.mtl import Mtl
 NAME = re.compile(
     r"L[COTEM]0\d_L\d\w\w_\d{6}_\d{8}_\d{8}_0\d_(T1|T2|RT|A1|A2)"  # Collection 1 and 2
     r"|L[COTEM]\d\d{6}\d{7}[A-Z]{3}\d\d",  # before
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 INSTRUMENTS: Mapping[str, tuple[str, ...]] = {
     "OLI_TIRS": ("oli", "tirs"),

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+import shapely
+from pyproj.exceptions import ProjError
 from shapely.geometry.base import BaseGeometry
 
 from eolake.catalog import safe
@@ -90,18 +92,24 @@ def _collection(found: Scene) -> Collection:
 
 
 def _geometry(found: Scene, red: Path, angles: Path | None, collection: Collection) -> BaseGeometry:
-    """The footprint from the pixels; else from the angle file; else from the metadata's corners."""
+    """The footprint from the pixels; else from the metadata."""
     pixels = bands.read(red, collection.band(OUTLINED).nodata)
     outline = footprint.valid_outline(pixels.data != pixels.nodata, pixels.transform, found.cell)
-    if outline is not None:
+    if outline is None:
+        return metadata_geometry(found, angles)
+    try:
         return footprint.geographic(outline, pixels.crs)
-    return metadata_geometry(found, angles)
+    except (ValueError, shapely.GEOSException, ProjError) as error:
+        raise BadProduct(f"{red.name} lies nowhere on the Earth: {error}") from error
 
 
 def metadata_geometry(found: Scene, angles: Path | None) -> BaseGeometry:
-    """The footprint of a scene whose pixels say nothing."""
+    """The footprint of a scene whose pixels say nothing: from the angle file; else from the metadata's corners."""
     outline = None if angles is None else footprint.angle_outline(angles, found.cell)
-    return footprint.from_corners(found.corners) if outline is None else footprint.geographic(outline, found.crs)
+    try:
+        return footprint.from_corners(found.corners) if outline is None else footprint.geographic(outline, found.crs)
+    except (ValueError, shapely.GEOSException, ProjError) as error:
+        raise BadProduct(f"{found.product_id}: the corners lie nowhere on the Earth: {error}") from error
 
 
 def _attachments(metadata: Mapping[str, Path], angles: Path | None) -> dict[str, Attachment]:
