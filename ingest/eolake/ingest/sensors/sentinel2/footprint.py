@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -30,19 +29,19 @@ def from_positions(text: str, where: str) -> BaseGeometry:
 
     One polygon with continuous longitudes (beyond ±180° when it crosses the antimeridian)."""
     try:
-        tokens = text.split()
-        values = [float(token) for token in tokens]
+        words = text.split()
+        values = [float(word) for word in words]
     except ValueError as error:
         raise BadProduct(f"{where} is not a list of positions: {error}") from None
-    if len(tokens) >= 9 and all(token == "0" for token in tokens[2::3]):
+    if len(words) >= 9 and all(word == "0" for word in words[2::3]):
         values = [value for index, value in enumerate(values) if index % 3 != 2]
     if len(values) < 8 or len(values) % 2 or not all(map(math.isfinite, values)):
-        raise BadProduct(f"{where} is not a closed ring of positions ({len(tokens)} numbers)")
+        raise BadProduct(f"{where} is not a closed ring of positions ({len(words)} numbers)")
     lonlat = np.round(np.array(values).reshape(-1, 2)[:, ::-1], DIGITS)
     return valid(shapely.Polygon(unwrapped(lonlat)), where)
 
 
-def from_projected(outline: Mapping[str, Any], crs: str, where: str) -> BaseGeometry:
+def from_projected(outline: dict[str, Any], crs: str, where: str) -> BaseGeometry:
     """A GeoJSON polygon in the CRS of the tile, as `from_positions`."""
     try:
         shape = valid(shapely.geometry.shape(outline), where)
@@ -51,7 +50,8 @@ def from_projected(outline: Mapping[str, Any], crs: str, where: str) -> BaseGeom
     to_lonlat = Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
 
     def project(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return unwrapped(np.column_stack(to_lonlat.transform(points[:, 0], points[:, 1])))
+        lonlat = np.column_stack(to_lonlat.transform(points[:, 0], points[:, 1]))
+        return unwrapped(np.round(lonlat, DIGITS))
 
     return valid(shapely.transform(shapely.segmentize(shape, SEGMENT), project).simplify(TOLERANCE), where)
 
@@ -63,8 +63,8 @@ def frame(bounds: tuple[float, float, float, float], crs: str) -> BaseGeometry:
 
 def within(footprint: BaseGeometry, tile: BaseGeometry, where: str) -> BaseGeometry:
     """The part of a footprint of several tiles that lies in one of them."""
-    turn = 360 * round((tile.centroid.x - footprint.centroid.x) / 360)
-    return valid(shapely.transform(footprint, lambda points: points + [turn, 0]).intersection(tile), where)
+    turns = round((tile.centroid.x - footprint.centroid.x) / 360)
+    return valid(_turned(footprint, turns).intersection(tile), where)
 
 
 def unwrapped(lonlat: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -99,8 +99,16 @@ def on_map(shape: BaseGeometry, where: str) -> BaseGeometry:
     for turn in turns:
         piece = shape.intersection(shapely.box(360 * turn - 180, -90, 360 * turn + 180, 90)) if len(turns) > 1 else shape
         polygons = [part for part in shapely.get_parts(_collected(piece)) if part.area > 0]
-        pieces += [orient(shapely.transform(part, lambda points, turn=turn: points - [360 * turn, 0])) for part in polygons]
+        pieces += [orient(_turned(part, -turn)) for part in polygons]
     return pieces[0] if len(pieces) == 1 else shapely.MultiPolygon(pieces)
+
+
+def _turned[Shape: BaseGeometry](shape: Shape, turns: int) -> Shape:
+    """Moved by whole turns of the Earth; what does not move stays as it is to the last bit."""
+    if turns == 0:
+        return shape
+    shift = np.array([360.0 * turns, 0.0])
+    return shapely.transform(shape, lambda points: np.round(points + shift, DIGITS))
 
 
 def bbox(shape: BaseGeometry) -> list[float]:

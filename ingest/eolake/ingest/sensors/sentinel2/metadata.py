@@ -92,7 +92,7 @@ class AwsMetadata:
     """None when the product holds several tiles, or nothing names it."""
     datatake_id: str | None
     datastrip_id: str | None
-    outline: Mapping[str, Any] | None
+    outline: dict[str, Any] | None
     """GeoJSON geometry in the CRS of the tile; None when the tile holds no data."""
 
 
@@ -181,10 +181,9 @@ def _crs(geocoding: xml.Node) -> str:
 
 
 def _sizes(geocoding: xml.Node) -> dict[int, tuple[int, int]]:
-    sizes = {
-        xml.integer(size.attribute("resolution"), f"{geocoding.path}: Size resolution"): (int(size.number("NROWS")), int(size.number("NCOLS")))
-        for size in geocoding.all("Size")
-    }
+    where = f"{geocoding.path}: Size resolution"
+    found = geocoding.all("Size")
+    sizes = {xml.integer(size.attribute("resolution"), where): (int(size.number("NROWS")), int(size.number("NCOLS"))) for size in found}
     if not {10, 20, 60} <= set(sizes) or any(min(shape) < 1 for shape in sizes.values()):
         raise BadProduct(f"{geocoding.path}: Tile_Geocoding does not give the sizes of the grids of 10, 20 and 60 m")
     return sizes

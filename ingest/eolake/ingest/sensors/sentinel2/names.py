@@ -72,6 +72,4 @@ def tile_name(text: str) -> TileName | None:
     if found is None:
         return None
     spacecraft, level, _, stamp, orbit, tile, baseline = found.groups()
-    return TileName(
-        text=text, spacecraft=spacecraft, level=level, stamp=stamp, absolute_orbit=int(orbit), tile=tile, baseline=baseline
-    )
+    return TileName(text=text, spacecraft=spacecraft, level=level, stamp=stamp, absolute_orbit=int(orbit), tile=tile, baseline=baseline)
