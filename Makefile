@@ -15,7 +15,7 @@ bootstrap:
 	@scripts/bootstrap
 
 demo: bootstrap
-	@$(BIN)/eolake demo
+	@$(BIN)/python scripts/demo.py $(ARGS)
 
 test: bootstrap
 	@$(BIN)/pytest -q -n $(JOBS) $(ARGS)

@@ -20,7 +20,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "ingest": "Take products on disk into the lake.",
         "work": "Work on the queue until stopped, or once.",
         "retry": "Queue quarantined products again.",
-        "simulate": "Make products and providers that need no account and no network.",
+        "simulate": "Make products that need no account and no network.",
     },
     "Use": {
         "status": "Show what runs, what waits and what is in the lake.",
@@ -31,7 +31,6 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "check": "Compare the store, the catalog and the cube.",
         "relocate": "Repair the addresses of objects after the lake moved.",
         "rebuild": "Make catalog and cube again from the store alone.",
-        "demo": "Make a small lake from generated products and show what it can do.",
     },
 }
 """Section → command → first line of its help."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from eolake.catalog.invocation import Invocation, pass_invocation
+
 if TYPE_CHECKING:  # numpy and rasterio would be loaded for every `--help`
     from eolake.ingest.simulators.products.landscape import Landscape
     from eolake.ingest.simulators.products.scenes import Kind
@@ -15,7 +17,7 @@ if TYPE_CHECKING:  # numpy and rasterio would be loaded for every `--help`
 
 @click.group()
 def simulate() -> None:
-    """Make products and providers that need no account and no network."""
+    """Make products that need no account and no network."""
 
 
 @simulate.command()
@@ -26,8 +28,14 @@ def simulate() -> None:
 @click.option("--when", type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]), help="With --kind: its time, UTC.")
 @click.option("--baseline", default="05.00", show_default=True, help="With --kind: the processing baseline of Sentinel-2.")
 @click.option("--cloud", default=0.0, show_default=True, help="With --kind: share of the sky, 0 to 1.")
-def products(folder: Path, seed: int, size: int | None, kind: str | None, when: datetime | None, baseline: str, cloud: float) -> None:
-    """Write Landsat and Sentinel-2 products over New South Wales into FOLDER, before and after a fire; print their paths."""
+@pass_invocation
+def products(
+    call: Invocation, folder: Path, seed: int, size: int | None, kind: str | None, when: datetime | None, baseline: str, cloud: float
+) -> None:
+    """Write Landsat and Sentinel-2 products over New South Wales into FOLDER, before and after a fire; print their paths.
+
+    Products that are there already are left as they are.
+    """
     from eolake.ingest.simulators.products.demo import generate_demo
     from eolake.ingest.simulators.products.landscape import Landscape
 
@@ -36,8 +44,7 @@ def products(folder: Path, seed: int, size: int | None, kind: str | None, when: 
         paths = generate_demo(folder, landscape=landscape, size=size)
     else:
         paths = [_one(folder, landscape, kind, when, size, baseline, cloud)]
-    for path in paths:
-        click.echo(path)
+    call.emit({"products": [str(path) for path in paths]}, "\n".join(str(path) for path in paths))
 
 
 def _one(folder: Path, landscape: Landscape, kind: str, when: datetime | None, size: int | None, baseline: str, cloud: float) -> Path:

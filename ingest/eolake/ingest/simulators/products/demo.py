@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +25,7 @@ class Order:
 
 DEMO = (
     Order(kind="landsat_c2_l2", when=datetime(2019, 12, 15, 23, 50, 21, 604310, tzinfo=UTC), container="tar"),
-    Order(kind="landsat_c2_l2", when=datetime(2019, 12, 31, 23, 50, 17, 218840, tzinfo=UTC), cloud=0.25),
+    Order(kind="landsat_c2_l2", when=datetime(2019, 12, 31, 23, 50, 17, 218840, tzinfo=UTC), cloud=0.1),
     Order(kind="landsat_c2_l2", when=datetime(2020, 1, 16, 23, 50, 12, 880170, tzinfo=UTC), container="tar"),
     Order(kind="landsat_c2_l1", when=datetime(2020, 1, 16, 23, 50, 12, 880170, tzinfo=UTC), container="tar"),
     Order(kind="s2_l2a", when=datetime(2019, 12, 19, 0, 11, 9, 24000, tzinfo=UTC), baseline="02.13"),
@@ -37,7 +38,8 @@ DEMO = (
 
 def generate_demo(folder: Path, *, landscape: Landscape | None = None, size: int | None = None) -> list[Path]:
     """Makes the products of DEMO below `folder` and returns their paths; those already there are left as they are."""
-    return [_make(order, folder, landscape, size) for order in DEMO]
+    with ThreadPoolExecutor() as pool:  # numpy and GDAL leave the interpreter free most of the time
+        return list(pool.map(lambda order: _make(order, folder, landscape, size), DEMO))
 
 
 def _make(order: Order, folder: Path, landscape: Landscape | None, size: int | None) -> Path:
