@@ -19,6 +19,9 @@ from eolake.catalog.commands import ALIASES, SECTIONS
 HEAVY = ("datacube", "xarray", "numpy", "rasterio", "dask", "sqlalchemy", "psycopg", "pydantic", "pystac", "fastapi")
 
 
+OURS = [entry.name for entry in entry_points(group="eolake.commands") if entry.dist and entry.dist.name == "eolake"]
+
+
 def eolake(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "eolake.catalog", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
@@ -44,7 +47,9 @@ print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
     assert table()["doctor"] in " ".join(answer.stdout.split())
 
 
-@pytest.mark.parametrize("name", [entry.name for entry in entry_points(group="eolake.commands") if entry.dist and entry.dist.name == "eolake"])
+@pytest.mark.parametrize(
+    "name", [entry.name for entry in entry_points(group="eolake.commands") if entry.dist and entry.dist.name == "eolake"]
+)
 def test_every_command_loads_and_says_what_the_list_says(name: str) -> None:
     command = root.get_command(click.Context(root), name)
     assert command is not None
