@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from threading import Barrier
 from typing import Any
 
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from datacube import Datacube
 from datacube.model import Product
 from datacube.scripts.dataset import build_dataset_info
 
@@ -115,14 +117,14 @@ def test_changes_that_would_break_datasets_are_refused(
 def test_workers_that_make_one_product_at_once_all_get_it(lake: Lake, example: Collection) -> None:
     start = Barrier(4)
 
-    def make(_: int) -> Product:
-        with Session(lake=lake) as session:
-            session.index  # noqa: B018 -- connect before the race begins
-            start.wait(30)
-            return put_product(session.index.products, example)
+    def make(session: Session) -> Product:
+        start.wait(30)
+        return put_product(session.index.products, example)
 
-    with ThreadPoolExecutor(4) as pool:
-        made = list(pool.map(make, range(4)))
+    with ExitStack() as stack, ThreadPoolExecutor(4) as pool:
+        sessions = [stack.enter_context(Session(lake=lake)) for _ in range(4)]
+        assert [session.index.products.get_by_name("example_l2") for session in sessions] == [None] * 4
+        made = list(pool.map(make, sessions))
     assert {(product.name, product.id) for product in made} == {("example_l2", made[0].id)}
 
 
@@ -140,10 +142,14 @@ def test_a_dataset_added_to_the_cube_is_found_and_shown(session: Session, exampl
         "MSI",
         "55HFA",
     )
-    [hit] = index.datasets.search(product="example_l2", cloud_cover=(10, 20), region_code="55HFA", time=("2020-01-08", "2020-01-09"))
-    assert hit.id == dataset.id
-    assert not list(index.datasets.search(product="example_l2", lat=(-20, -19), lon=(148, 149)))
-    assert [d.id for d in index.datasets.search(product="example_l2", lat=(-34, -33.9), lon=(149, 149.1))] == [dataset.id]
+    cube = Datacube(index=index)
+    for query in (
+        {"region_code": "55HFA", "time": ("2020-01-08", "2020-01-09")},
+        {"lat": (-34, -33.9), "lon": (149, 149.1), "platform": "sentinel-2a"},
+    ):
+        assert [hit.id for hit in cube.find_datasets(product="example_l2", **query)] == [dataset.id]
+    for query in ({"region_code": "55HFB"}, {"time": ("2020-01-09", "2020-01-10")}, {"lat": (-20, -19), "lon": (149, 149.1)}):
+        assert cube.find_datasets(product="example_l2", **query) == []
     tree = index.lineage.get_source_tree(dataset.id)
     assert [child.dataset_id for children in tree.children.values() for child in children] == [dataset_id("s2_l1c", "S2A_L1C")]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pystac
+import shapely
 from affine import Affine
 from odc.geo import Geometry
 from odc.geo.geom import box
@@ -60,6 +61,7 @@ def example_collection() -> Collection:
 def example_draft() -> pystac.Item:
     """Footprint: the tile's eastern half."""
     footprint: Geometry = box(654_900, 6_190_240, 709_800, 6_300_040, "EPSG:32755").to_crs("EPSG:4326")
+    footprint = Geometry(shapely.orient_polygons(footprint.geom), footprint.crs)
     bounds = footprint.boundingbox
     return pystac.Item(
         id="S2A_T55HFA_20200108",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +15,8 @@ if TYPE_CHECKING:  # pydantic, datacube: not for --help
     from eolake.catalog.declaration import Band, Collection
     from eolake.cube.collections import Comparison
 
+HEAD = ("band", "also", "dtype", "nodata", "unit", "scale", "offset", "gsd")
+NUMBERS = {"nodata", "scale", "offset", "gsd"}
 DONE = {"missing": "made", "differs": "updated"}
 PLANNED = {"missing": "would be made", "differs": "would be updated"}
 
@@ -91,16 +94,24 @@ def _text(collection: Collection) -> list[str]:
     load = collection.load
     lines = [f"{collection.id}: {collection.title}", "", collection.description.strip(), ""]
     lines += [f"licence   {collection.license}", f"grid      {load.crs}, {load.resolution:g}, aligned at {load.align:g}", ""]
-    lines.append(f"{'band':<16} {'also':<18} {'dtype':<8} {'nodata':>7} {'unit':<8} {'scale':>10} {'offset':>7} {'gsd':>5}")
-    for band in collection.bands:
-        lines += [_band_line(band), *_class_lines(band)]
-    return [line.rstrip() for line in lines]
+    rows = [HEAD, *(_row(band) for band in collection.bands)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+    lines.append(_aligned(HEAD, widths))
+    for band, row in zip(collection.bands, rows[1:], strict=True):
+        lines += [_aligned(row, widths), *_class_lines(band)]
+    return lines
 
 
-def _band_line(band: Band) -> str:
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    """Words to the left, numbers to the right."""
+    cells = (f"{cell:>{width}}" if name in NUMBERS else f"{cell:<{width}}" for name, cell, width in zip(HEAD, row, widths, strict=True))
+    return "  ".join(cells).rstrip()
+
+
+def _row(band: Band) -> tuple[str, ...]:
     nodata, scale, offset, gsd = ("" if n is None else f"{n:g}" for n in (band.nodata, band.scale, band.offset, band.gsd))
-    line = f"{band.name:<16} {' '.join(band.aliases):<18} {band.dtype:<8} {nodata:>7} {band.unit:<8} {scale:>10} {offset:>7} {gsd:>5}"
-    return f"{line}  optional" if band.optional else line
+    name = f"{band.name} (optional)" if band.optional else band.name
+    return (name, " ".join(band.aliases), band.dtype, nodata, band.unit, scale, offset, gsd)
 
 
 def _class_lines(band: Band) -> list[str]:
