@@ -1,0 +1,155 @@
+"""The provider `folder`: products on disk, read in place: never moved, never deleted."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from eolake.catalog.errors import ConfigError, UsageError
+from eolake.catalog.ledger.granules import Granule, Offer
+from eolake.ingest.providers.base import Change, Part, Query
+from eolake.ingest.sensors import identify
+
+NAME = "folder"
+DEPTH = 8
+"""Folders below a given one that are searched for products."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """Something that is no product, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What lies at the given paths."""
+
+    offers: tuple[Offer, ...]
+    skipped: tuple[Skipped, ...]
+    """Lie within a given folder, and no sensor knows them."""
+
+
+class FolderProvider:
+    """Looks at paths: a product (archive, directory, folder of loose files), or a folder of products."""
+
+    name = NAME
+
+    def search(self, query: Query) -> Iterator[Offer]:
+        """The products at the paths of the query."""
+        return iter(look(query.paths).offers)
+
+    def resolve(self, granule: Granule) -> Sequence[Part]:
+        """The product itself."""
+        path = Path(granule.source)
+        return [Part(url=path.as_uri(), name=path.name, size=granule.size)]
+
+    def changes(self, since: datetime) -> Iterator[Change]:
+        """None: a changed product is offered again with another fingerprint."""
+        _ = since
+        return iter(())
+
+    def auth(self) -> Mapping[str, str]:
+        """Nothing."""
+        return {}
+
+
+def look(paths: Sequence[Path]) -> Found:
+    """Offers for everything at these paths; UsageError when one does not exist.
+
+    A path that was named is offered even when no sensor knows it: the worker then says why it is kept aside."""
+    absent = [str(path) for path in paths if not path.exists()]
+    if absent:
+        raise UsageError(f"there is nothing at {', '.join(absent)}")
+    offers: dict[str, Offer] = {}
+    skipped: dict[Path, Skipped] = {}
+    for path in paths:
+        products, others = _look(path.resolve())
+        offers |= {offer.id: offer for offer in products}
+        skipped |= {other.path: other for other in others}
+    return Found(offers=tuple(offers.values()), skipped=tuple(skipped[path] for path in sorted(skipped)))
+
+
+def _look(path: Path) -> tuple[list[Offer], list[Skipped]]:
+    name = _product(path)
+    if name is not None:
+        return [_offer(path, name)], []
+    products, skipped = _walk(path, DEPTH) if path.is_dir() else ([], [])
+    if products:
+        return products, skipped
+    return [_offer(path, path.name, deep=False)], []
+
+
+def _walk(folder: Path, depth: int) -> tuple[list[Offer], list[Skipped]]:
+    """Products below a folder that is none itself, without looking into products."""
+    products: list[Offer] = []
+    skipped: list[Skipped] = []
+    for entry in sorted(folder.iterdir()):
+        reason = _unwanted(entry, depth)
+        if reason is not None:
+            skipped.append(Skipped(path=entry, reason=reason))
+        elif (name := _product(entry)) is not None:
+            products.append(_offer(entry, name))
+        elif entry.is_dir():
+            below, others = _walk(entry, depth - 1)
+            products += below
+            skipped += others if below else [Skipped(path=entry, reason="a folder without products")]
+        else:
+            skipped.append(Skipped(path=entry, reason="no sensor knows this name"))
+    return products, skipped
+
+
+def _unwanted(entry: Path, depth: int) -> str | None:
+    if entry.is_symlink():
+        return "a symbolic link; name its target instead"
+    if entry.name.startswith("."):
+        return "hidden"
+    if entry.is_dir():
+        return None if depth else f"more than {DEPTH} folders deep"
+    return None if entry.is_file() else "neither a file nor a folder"
+
+
+def _product(path: Path) -> str | None:
+    """The name of the product at a path, without extension; None when it is none."""
+    try:
+        found = identify(path)
+    except PermissionError:
+        return None
+    except ConfigError:
+        return path.name  # a sensor that does not load might know it: the worker says which
+    return found[1] if found else None
+
+
+def _offer(path: Path, name: str, *, deep: bool = True) -> Offer:
+    size, fingerprint = _fingerprint(path, deep=deep)
+    return Offer(provider=NAME, id=str(path), name=name, source=str(path), fingerprint=fingerprint, size=size, state="fetched")
+
+
+def _fingerprint(path: Path, *, deep: bool) -> tuple[int, str]:
+    """Bytes, and a digest over the names, sizes and times of all files: cheap, and another one after every change.
+
+    Not `deep`: of the uppermost files only, for a folder that may be anything."""
+    entries = sorted(_files(path, deep=deep))
+    lines = "".join(f"{name}\0{size}\0{mtime}\n" for name, size, mtime in entries)
+    return sum(size for _, size, _ in entries), hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _files(path: Path, *, deep: bool) -> Iterator[tuple[str, int, int]]:
+    """(relative name, bytes, modification time in ns) of each file."""
+    if not path.is_dir():
+        status = path.stat()
+        yield path.name, status.st_size, status.st_mtime_ns
+        return
+    for folder, below, names in os.walk(path):
+        if not deep:
+            below.clear()
+        for name in names:
+            file = Path(folder, name)
+            status = file.lstat()
+            yield str(file.relative_to(path)), status.st_size, status.st_mtime_ns
