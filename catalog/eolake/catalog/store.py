@@ -327,11 +327,12 @@ def s3_client(config: StoreConfig) -> S3Client:
     """A boto3 client for the bucket of the store."""
     from botocore.config import Config
 
-    return _session(config).client(
+    client: S3Client = _session(config).client(
         "s3",
         endpoint_url=config.endpoint,
         config=Config(s3={"addressing_style": "path" if config.path_style else "virtual"}, retries={"mode": "standard", "max_attempts": 5}),
     )
+    return client
 
 
 def _session(config: StoreConfig) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -27,24 +28,36 @@ from eolake.catalog.safe.names import Names
 CHUNK = 1 << 20
 BLOCK = 512
 END_OF_ZIP = b"PK\x05\x06"
+END_OF_ZIP64 = b"PK\x06\x06"
+TAIL = 65535 + 22 + 20 + 56
+"""Bytes at the end of a zip that hold both end marks: a comment, the mark, the locator, the mark of zip64."""
 Wanted = Callable[[str], bool]
 
 
 def unpack(path: Path, workspace: Path, wanted: Wanted, limits: Limits) -> list[str]:
     """Write the wanted members below `workspace`; the names of ALL files of the archive, in its order."""
     with _broken_is_bad(path), os.fdopen(open_regular(path), "rb") as file:
-        magic = file.read(262)
+        first = file.read(BLOCK)
         file.seek(0)
         names = Names(archive=str(path), limits=limits)
-        if magic.startswith(b"\x1f\x8b"):
-            with GzipFile(fileobj=file) as unzipped:
-                stream = _Stream(file=unzipped, path=path, limits=limits, packed=os.fstat(file.fileno()).st_size)
-                return _unpack_tar(stream, workspace, wanted, names)
-        if magic[257:262] == b"ustar":
-            return _unpack_tar(_Stream(file=file, path=path, limits=limits, packed=None), workspace, wanted, names)
-        if magic.startswith(b"PK"):
+        if first.startswith(b"PK"):
             return _unpack_zip(path, file, workspace, wanted, names)
-        raise BadProduct(f"{path} is no archive: it begins with {magic[:20]!r}")
+        if first.startswith(b"\x1f\x8b"):
+            with GzipFile(fileobj=file) as unzipped:
+                packed = os.fstat(file.fileno()).st_size
+                return _unpack_tar(_Stream(file=unzipped, path=path, limits=limits, packed=packed), workspace, wanted, names)
+        if _is_header(first):
+            return _unpack_tar(_Stream(file=file, path=path, limits=limits, packed=None), workspace, wanted, names)
+        raise BadProduct(f"{path} is no archive: it begins with {first[:20]!r}")
+
+
+def _is_header(block: bytes) -> bool:
+    """Tar has no magic number in its oldest form, but every header carries a checksum."""
+    try:
+        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.TarError:
+        return False
+    return True
 
 
 @contextmanager
@@ -69,7 +82,7 @@ def _broken_is_bad(path: Path) -> Iterator[None]:
 class _Stream:
     """Unpacked bytes of a tar, counted against the limits."""
 
-    file: IO[bytes]
+    file: IO[bytes] | GzipFile
     path: Path
     limits: Limits
     packed: int | None
@@ -103,7 +116,7 @@ def check_total(path: Path, unpacked: int, packed: int | None, limits: Limits) -
 def _unpack_tar(stream: _Stream, workspace: Path, wanted: Wanted, names: Names) -> list[str]:
     found = []
     for member in _members(stream, names):
-        if member.isdir():
+        if member.isdir() and member.size == 0:
             names.folder(member.name)
             continue
         if member.type not in {tarfile.REGTYPE, tarfile.AREGTYPE}:
@@ -146,7 +159,7 @@ def _extension(member: tarfile.TarInfo, stream: _Stream, names: Names) -> dict[s
     """What an extension header says of the next member: a long name or pax records."""
     if not 0 <= member.size <= names.limits.header_bytes:
         raise names.refusal(member.name, f"its extension header has {member.size:,} bytes")
-    names.count += 1
+    names.header()
     data = b"".join(stream.chunks(member.size))
     if member.type == tarfile.GNUTYPE_LONGNAME:
         return {"path": data.rstrip(b"\0").decode("utf-8", "surrogateescape")}
@@ -159,7 +172,7 @@ def _extension(member: tarfile.TarInfo, stream: _Stream, names: Names) -> dict[s
 
 
 def _pax(data: bytes, names: Names, raw: str) -> dict[str, str]:
-    """`LENGTH KEY=VALUE\\n`, repeated."""
+    """Lines of LENGTH KEY=VALUE, where LENGTH counts the line's bytes."""
     records = {}
     while data.strip(b"\0"):
         length, _, _ = data.partition(b" ")
@@ -218,21 +231,19 @@ def _check_overlap(path: Path, members: list[zipfile.ZipInfo]) -> None:
 
 
 def _check_directory(path: Path, file: IO[bytes], limits: Limits) -> None:
-    """The table of contents is read into memory by zipfile: look at its size first."""
+    """zipfile reads the table of contents into memory and makes an object per entry: look at its size first."""
     size = file.seek(0, os.SEEK_END)
-    tail_size = min(size, 22 + 65535 + 20)
-    file.seek(size - tail_size)
-    tail = file.read(tail_size)
+    file.seek(max(0, size - TAIL))
+    tail = file.read(TAIL)
     at = tail.rfind(END_OF_ZIP)
     if at < 0 or len(tail) < at + 22:
         raise BadProduct(f"{path} is cut off: a zip ends with its table of contents")
-    listed, length = int.from_bytes(tail[at + 10 : at + 12], "little"), int.from_bytes(tail[at + 12 : at + 16], "little")
-    if length == 0xFFFFFFFF or listed == 0xFFFF:
-        length = size  # zip64: judged by the members below and by the file's own size
-    if listed != 0xFFFF and listed > limits.members:
-        raise UnsafeProduct(f"{path} has {listed:,} members, more than {limits.members:,}")
-    if min(length, size) > limits.directory_bytes and length != size:
-        raise UnsafeProduct(f"{path} has a table of contents of {length:,} bytes")
+    entries, length = struct.unpack_from("<HL", tail, at + 10)
+    wide = tail.rfind(END_OF_ZIP64, 0, at)
+    if wide >= 0 and len(tail) >= wide + 56:
+        entries, length = struct.unpack_from("<QQ", tail, wide + 32)
+    if entries > limits.members or length > limits.directory_bytes:
+        raise UnsafeProduct(f"{path} has {entries:,} members in a table of contents of {length:,} bytes: more than any product")
     file.seek(0)
 
 

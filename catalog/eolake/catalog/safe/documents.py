@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
 from pathlib import Path
 from typing import Any, NoReturn
-from xml.etree.ElementTree import Element, ParseError  # noqa: S405 - only the types; defusedxml parses
+from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
 from defusedxml import ElementTree as Defused
@@ -27,7 +28,8 @@ def open_regular(path: Path) -> int:
     except FileNotFoundError:
         raise BadProduct(f"{path} does not exist") from None
     except OSError as error:
-        raise UnsafeProduct(f"{path} is not a readable file: {error.strerror}") from error
+        kind = UnsafeProduct if error.errno == errno.ELOOP else BadProduct
+        raise kind(f"{path} is not a readable file: {error.strerror}") from error
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise UnsafeProduct(f"{path} is not a regular file")

@@ -44,6 +44,10 @@ class Names:
         self.files.add(key)
         return name
 
+    def header(self) -> None:
+        """Count a header that belongs to another member."""
+        self._count()
+
     def refusal(self, raw: str, why: str) -> UnsafeProduct:
         """The error that names archive, member and cause."""
         return UnsafeProduct(f"{self.archive}: member {raw[:200]!r} is refused: {why}")

@@ -24,6 +24,10 @@ SIDE = 100_000
 """Pixels; the longest side of a raster."""
 PIXELS = 1 << 30
 """Of one band; a Sentinel-2 band has 1.2e8, a Sentinel-1 GRD 4.5e8."""
+BAND_BYTES = 4 << 30
+"""Of one decoded band."""
+BLOCK_BYTES = 1 << 30
+"""Of one tile or strip, which GDAL decodes whole."""
 BANDS = 1_000
 
 _WARNINGS = threading.Lock()
@@ -106,6 +110,12 @@ def _check(source: Any, band: int, path: Path) -> None:
         raise BadProduct(f"{path} has {source.count} bands; band {band} is asked for")
     if source.dtypes[band - 1].startswith("complex"):
         raise BadProduct(f"{path} holds complex numbers ({source.dtypes[band - 1]})")
+    item = np.dtype(source.dtypes[band - 1]).itemsize
+    block = source.block_shapes[band - 1]
+    if rows * columns * item > BAND_BYTES or block[0] * block[1] * item > BLOCK_BYTES:
+        raise UnsafeProduct(
+            f"{path} has bands of {rows * columns * item:,} bytes in blocks of {_size(block)} pixels, more than any product"
+        )
 
 
 def _profile(source: Any, band: int) -> RasterProfile:
