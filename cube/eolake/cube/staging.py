@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pystac
+from affine import Affine
 
 from eolake.catalog.cog import CogFacts, write_cog
 from eolake.catalog.declaration import Collection, declared
@@ -134,7 +135,7 @@ def preview(pixels: Pixels, side: int) -> Pixels:
     """Every n-th pixel, so that the longest side is at most `side`."""
     step = max(1, -(-max(pixels.data.shape) // side))
     data = np.ascontiguousarray(pixels.data[::step, ::step])
-    return Pixels(data=data, transform=pixels.transform * pixels.transform.scale(step), crs=pixels.crs, nodata=pixels.nodata)
+    return Pixels(data=data, transform=pixels.transform @ Affine.scale(step), crs=pixels.crs, nodata=pixels.nodata)
 
 
 def _band_asset(name: str, title: str, roles: tuple[str, ...], facts: CogFacts, properties: Mapping[str, Any]) -> StoredAsset:
