@@ -10,7 +10,7 @@ from typing import Any
 
 import pystac
 import pytest
-from support.example import CREATED, FOLDER, Statistics, facts
+from support.example import CREATED, FOLDER, STATISTICS, facts
 from support.stac_validation import faults, schemas
 
 from eolake.catalog.declaration import Collection
@@ -130,7 +130,7 @@ def test_fields_of_one_item_go_where_raster_1_1_wants_them(
 def test_a_band_without_valid_pixels_has_no_statistics_but_its_valid_percent(
     draft: pystac.Item, example: Collection, written: dict[str, StoredAsset]
 ) -> None:
-    empty = Statistics(minimum=math.nan, maximum=math.nan, mean=math.nan, stddev=math.inf, valid_percent=0.0)
+    empty = replace(STATISTICS, minimum=None, maximum=math.nan, mean=None, stddev=math.inf, count=0, valid_percent=0.0)
     asset = replace(written["red"], facts=facts(10, statistics=empty))
     document = complete_item(draft, example, {"red": asset}, created=CREATED)
     assert document["assets"]["red"]["raster:bands"][0]["statistics"] == {"valid_percent": 0.0}
@@ -149,7 +149,7 @@ def test_bands_that_disagree_about_the_crs_are_refused(draft: pystac.Item, examp
 def test_a_crs_without_a_code_is_wkt2(draft: pystac.Item, example: Collection, validate_stac: Validate) -> None:
     wkt = pystac_wkt()
     del draft.properties["proj:code"]
-    asset = StoredAsset(href="./red.tif", media_type="", roles=(), title="", size=1, checksum="1220", facts=facts(10, crs=wkt))  # type: ignore[arg-type]
+    asset = StoredAsset(href="./red.tif", media_type="", roles=(), title="", size=1, checksum="1220", facts=facts(10, crs=wkt))
     document = complete_item(draft, example, {"red": asset}, created=CREATED)
     assert document["properties"]["proj:code"] is None
     assert document["properties"]["proj:wkt2"] == document["assets"]["red"]["proj:wkt2"] == wkt

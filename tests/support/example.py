@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from affine import Affine
 from odc.geo import Geometry
 from odc.geo.geom import box
 
+from eolake.catalog.cog import CogFacts, Statistics
 from eolake.catalog.declaration import Collection, parse_collection
 from eolake.catalog.stac.items import StoredAsset
 
@@ -23,34 +23,26 @@ UPDATED = datetime(2026, 4, 1, tzinfo=UTC)
 CHECKSUM = "1220" + "ab" * 32
 
 
-@dataclass(frozen=True, kw_only=True)
-class Statistics:
-    minimum: float = 1.0
-    maximum: float = 9000.0
-    mean: float = 1234.5
-    stddev: float = 12.0
-    valid_percent: float = 98.5
+STATISTICS = Statistics(minimum=1.0, maximum=9000.0, mean=1234.5, stddev=12.0, count=120_000_000, valid_percent=98.5)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What `write_cog` says of a band."""
-
-    shape: tuple[int, int]
-    transform: Affine
-    crs: str = "EPSG:32755"
-    dtype: str = "uint16"
-    nodata: float | None = 0.0
-    pixel_digest: str = "c0ffee"
-    statistics: Statistics = Statistics()
-    gdal_version: str = "3.12.2"
-    header_size: int = 4096
-
-
-def facts(gsd: float, **changes: Any) -> Facts:
+def facts(gsd: float, **changes: Any) -> CogFacts:
     """A band of a tile of 109.8 km."""
     pixels = int(109_800 / gsd)
-    return Facts(**{"shape": (pixels, pixels), "transform": Affine(gsd, 0, 600_000, 0, -gsd, 6_300_040), **changes})
+    known: dict[str, Any] = {
+        "shape": (pixels, pixels),
+        "transform": Affine(gsd, 0, 600_000, 0, -gsd, 6_300_040),
+        "crs": "EPSG:32755",
+        "dtype": "uint16",
+        "nodata": 0.0,
+        "size": 1000,
+        "checksum": CHECKSUM,
+        "pixel_digest": "c0ffee",
+        "statistics": STATISTICS,
+        "gdal_version": "3.12.2",
+        "header_size": 4096,
+    }
+    return CogFacts(**known | changes)
 
 
 def example_collection() -> Collection:
@@ -101,7 +93,7 @@ def example_assets(collection: Collection) -> dict[str, StoredAsset]:
             title="",
             size=1000,
             checksum=CHECKSUM,
-            facts=facts(band.gsd or 10, dtype=band.dtype, nodata=band.nodata),  # type: ignore[arg-type]
+            facts=facts(band.gsd or 10, dtype=band.dtype, nodata=band.nodata),
         )
         for band in collection.bands
     }

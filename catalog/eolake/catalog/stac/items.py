@@ -142,7 +142,7 @@ def _crs(crs: str) -> dict[str, Any]:
 def _statistics(facts: CogFacts) -> dict[str, float]:
     """What raster 1.1 knows; a band without any valid pixel has none."""
     names = ("minimum", "maximum", "mean", "stddev", "valid_percent")
-    values = {name: getattr(facts.statistics, name, None) for name in names}
+    values = {name: getattr(facts.statistics, name) for name in names}
     return {name: float(value) for name, value in values.items() if value is not None and math.isfinite(value)}
 
 
