@@ -19,6 +19,7 @@ from eolake.catalog.cog import CogFacts, write_cog
 from eolake.catalog.declaration import Collection, declared
 from eolake.catalog.draft import Attachment, Draft, Pixels
 from eolake.catalog.errors import BadProduct
+from eolake.catalog.failpoints import failpoint
 from eolake.catalog.ledger import publications
 from eolake.catalog.ledger.granules import Lease
 from eolake.catalog.ledger.publications import Record, StoredObject
@@ -72,19 +73,23 @@ def stage(session: Session, draft: Draft, lease: Lease) -> Staged:
         raise BadProduct(f"{draft.item.id} lacks {', '.join(missing)}; every scene of {collection.id} has them")
     prefix = key_prefix(draft.item, lease.fence)
     publications.stage(session.connection, lease, [prefix])
+    failpoint("stage:announced")
     writer = _Writer(store=session.store, prefix=prefix, assets={}, previews={})
     with tempfile.TemporaryDirectory(prefix="eolake-stage-") as folder:
         writer.bands(draft, collection, Path(folder))
         writer.attachments(draft.attachments)
         writer.thumbnail(collection, Path(folder) / "thumbnail.png")
+    failpoint("stage:bands")
     now = datetime.now(UTC)
     item = complete_item(draft.item, collection, writer.assets, created=now, updated=now, sources=draft.sources)
     body = json.dumps(item, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     session.store.put(f"{prefix}/{ITEM_NAME}", body)
+    failpoint("stage:item-written")
     record = _record(draft, lease, prefix, item, writer.assets, body)
     origin = publications.origin(session.connection, lease)
     session.store.put(f"{prefix}/{RECORD_NAME}", json.dumps(record.document() | {"origin": origin}, ensure_ascii=False).encode())
     session.store.sync(prefix)
+    failpoint("stage:synced")
     return Staged(item=item, record=record)
 
 
@@ -107,6 +112,7 @@ class _Writer:
             self.store.put(f"{self.prefix}/{path.name}", path)
             path.unlink()
             self.assets[declaration.name] = _band_asset(path.name, declaration.title, declaration.roles, facts, band.properties)
+            failpoint(f"stage:band-{len(self.assets)}")
 
     def attachments(self, attachments: Mapping[str, Attachment]) -> None:
         for key, attachment in attachments.items():
@@ -174,6 +180,7 @@ def _record(draft: Draft, lease: Lease, prefix: str, item: Mapping[str, Any], as
         end_at=end,
         objects=tuple(objects),
         sources=draft.sources,
+        inputs=item["properties"].get("eolake:inputs"),
     )
 
 
