@@ -22,6 +22,7 @@ from psycopg.rows import DictRow
 from eolake.catalog import pgstac
 from eolake.catalog.draft import Draft
 from eolake.catalog.errors import Fenced, Transient
+from eolake.catalog.failpoints import failpoint
 from eolake.catalog.ledger import granules, publications, runs
 from eolake.catalog.ledger.granules import Lease
 from eolake.catalog.ledger.publications import Current
@@ -88,7 +89,9 @@ def commit(session: Session, batches: Sequence[Batch]) -> list[Outcome]:
     if len(set(keys)) < len(keys):
         raise ValueError("an item stands twice in one commit; put the second into the next")
     prepared = {staged.key: prepare(session, staged) for batch in batches for staged in batch.staged}
-    return _persist(lambda: _commit(session, batches, prepared))
+    outcomes = _persist(lambda: _commit(session, batches, prepared))
+    failpoint("commit:after")
+    return outcomes
 
 
 def _persist[T](work: Callable[[], T]) -> T:
@@ -112,21 +115,27 @@ def prepare(session: Session, staged: Staged) -> Prepared:
 
 def _commit(session: Session, batches: Sequence[Batch], prepared: Mapping[Key, Prepared]) -> list[Outcome]:
     with session.transaction() as cursor:
+        failpoint("commit:begin")
         order = sorted(batches, key=lambda batch: (batch.lease.kind, batch.lease.id))
         held = {batch.lease: _fence(cursor, batch.lease) for batch in order}
+        failpoint("commit:fenced")
         current = publications.current(cursor, list(prepared))
         outcomes = [_judge(batch, current, held=held[batch.lease]) for batch in batches]
         wanted = [prepared[s.key] for b, o in zip(batches, outcomes, strict=True) if o.verdict == "published" for s in b.staged]
         replaced = {key: current[key] for key in (p.staged.key for p in wanted) if key in current}
         if wanted:
             index_datasets(session, wanted)
+            failpoint("commit:after-odc")
             _record(cursor, wanted, replaced)
+            failpoint("commit:after-ledger")
         for batch, outcome in zip(batches, outcomes, strict=True):
             _close(cursor, batch, outcome)
         if wanted:
+            failpoint("commit:before-pgstac")
             if replaced:
                 pgstac.delete_items(cursor, list(replaced))
             pgstac.create_items(cursor, [p.item for p in wanted])
+            failpoint("commit:after-pgstac")
     return outcomes
 
 

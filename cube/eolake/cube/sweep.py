@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from eolake.catalog.failpoints import failpoint
 from eolake.catalog.lake import Connection
 from eolake.catalog.ledger import publications
 from eolake.catalog.store import Store
@@ -18,9 +19,12 @@ def sweep(connection: Connection, store: Store) -> int:
     forgotten afterwards: a sweeper that dies is followed by one that finds the same prefixes."""
     total = 0
     while prefixes := publications.sweepable(connection):
+        failpoint("sweep:before")
         for prefix in prefixes:
             store.delete_prefix(prefix)
+        failpoint("sweep:objects-deleted")
         publications.swept(connection, prefixes)
+        failpoint("sweep:after")
         total += len(prefixes)
     if total:
         log.info("swept %d unpublished or replaced prefixes", total)
