@@ -80,18 +80,16 @@ def grid(tile: TileMetadata, resolution: int, profile: safe.RasterProfile, path:
     if profile.transform == Affine.identity():
         return spanning
     own = profile.transform
-    if profile.shape == (rows, columns):
-        slack = 0.001 * resolution, 0.001 * resolution
-    else:
-        slack = abs(own.a), abs(own.e)
+    whole = profile.shape == (rows, columns)
+    slack = 0.001 if whole else 1.0  # pixels
     far = own @ (profile.shape[1], profile.shape[0])
     aligned = own.b == own.d == 0 and own.a > 0 > own.e and np.allclose((own.c, own.f), tile.corner, rtol=0, atol=0.001)
-    if not aligned or abs(far[0] - left - width) >= slack[0] or abs(far[1] - top + height) >= slack[1]:
+    if not aligned or abs(far[0] - left - width) >= slack * own.a or abs(far[1] - top + height) >= -slack * own.e:
         raise BadProduct(
             f"{path} covers {own.c:g}, {far[1]:g}, {far[0]:g}, {own.f:g}; "
             f"the tile covers {left:g}, {top - height:g}, {left + width:g}, {top:g} ({tile.path.name})"
         )
-    return spanning if profile.shape == (rows, columns) else own
+    return spanning if whole else own
 
 
 def draft_bands(found: Mapping[str, Source]) -> dict[str, Band]:

@@ -23,10 +23,10 @@ TILE = re.compile(r"^(?P<folder>(?:.*/)?)(?:MTD_TL|S2[A-Z]_[A-Z]{4}_MTD_L(?:1C|2
 AWS_TILE, AWS_INFO, AWS_PRODUCT = "metadata.xml", "tileInfo.json", "productInfo.json"
 WANTED = re.compile(
     rf"{PRODUCT.pattern}|{TILE.pattern}|^(?:metadata\.xml|tileInfo\.json|productInfo\.json)$"
-    rf"|^(?!(?:.*/)?(?:preview|datastrip)/)(?:.*[/_])?(?:{IMAGE}|{MASK})$",
+    rf"|^(?!(?:.*/)?(?:preview|datastrip)/)(?:.*/)?(?:(?![^/]*MSK_)(?:[^/]*_)?{IMAGE}|(?:[^/]*_)?{MASK})$",
     re.IGNORECASE,
 )
-"""Not the metadata of the datastrip (13 MB), not the small copies that AWS keeps in preview/."""
+"""Not the metadata of the datastrip (13 MB), not the small copies that AWS keeps in preview/, not MSK_DETFOO_B05.jp2 and the like."""
 RESOLUTION: Mapping[str, int] = {"default": 10, "g20": 20, "g60": 60}
 """Pixel size in m of the grids that the collections declare."""
 DRIVERS: Mapping[str, str] = {".jp2": "JP2OpenJPEG", ".tif": "GTiff", ".tiff": "GTiff"}
@@ -105,5 +105,6 @@ def band_pattern(band: Band) -> re.Pattern[str]:
     """Of the band's file names: `…_B05.jp2` (Level 1C), `…_B05_20m.jp2`, `R20m/B05.jp2` (Level 2A), masks in QI_DATA or qi."""
     pixel = f"{RESOLUTION[band.grid]}m"
     codes = "|".join(band.aliases)
-    forms = (rf"(?:{codes})_(?:{pixel}|B00)", rf"R{pixel}/(?:{codes})", rf"(?<!\dm/)(?:{codes})")
-    return re.compile(rf"(?:^|[/_])(?:{'|'.join(forms)})\.(?:jp2|tiff?)$", re.IGNORECASE)
+    forms = (rf"(?:{codes})_(?:{pixel}|B00)", rf"(?<=R{pixel}/)(?:{codes})", rf"(?<!\dm/)(?:{codes})")
+    other_masks = "" if "MSK_" in codes else r"(?![^/]*MSK_)"  # MSK_DETFOO_B05.jp2 is no image
+    return re.compile(rf"^(?:.*/)?{other_masks}(?:[^/]*_)?(?:{'|'.join(forms)})\.(?:jp2|tiff?)$", re.IGNORECASE)
