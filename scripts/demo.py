@@ -1,0 +1,214 @@
+"""The demo: a small lake from nothing, with the commands that a user would type. No account, no network.
+
+    make demo                     or: .venv/bin/python scripts/demo.py
+    make demo ARGS=--keep-up      leave the lake running
+    make demo ARGS=--fresh        throw the old one away first
+
+It makes Landsat and Sentinel-2 products over New South Wales, before and after a fire, takes them into a lake in
+`demo-lake/`, derives vegetation indices, checks the lake, searches it, loads a cube and draws the change of NBR.
+A second run finds everything there and writes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+LAKE = ROOT / "demo-lake"
+EOLAKE = Path(sys.executable).with_name("eolake")
+BBOX = (150.225, -34.042, 150.375, -33.918)
+"""Around the fire: west, south, east, north."""
+TIME = ("2019-12-01", "2020-02-01")
+MONTHLY = "vegetation_indices_month"
+FOREIGN = ("EOLAKE_", "PG", "ODC_", "DATACUBE_", "AWS_", "DASK_")
+"""Variables that could point the demo at another lake or database."""
+
+
+@dataclass(kw_only=True)
+class Account:
+    """What was done and how long it took."""
+
+    began: float = field(default_factory=time.monotonic)
+    steps: list[tuple[str, float]] = field(default_factory=list)
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Prints a heading, and at the end how long it took."""
+        print(f"\n{len(self.steps) + 1}. {title}", flush=True)
+        began = time.monotonic()
+        yield
+        seconds = time.monotonic() - began
+        self.steps.append((title, seconds))
+        print(f"   ({seconds:.1f} s)", flush=True)
+
+
+def main() -> int:
+    """Runs the demo; returns the exit code."""
+    options = _options()
+    if options.fresh and LAKE.exists():
+        _run("-c", "demo-lake/eolake.toml", "down", quiet=True, check=False)
+        shutil.rmtree(LAKE)
+    again = (LAKE / "eolake.toml").exists()
+    account = Account()
+    before = _bring_in(account)
+    try:
+        facts = _use(account)
+        _sum_up(account, facts, before, again=again)
+    finally:
+        if not options.keep_up:
+            _run("-c", "demo-lake/eolake.toml", "down", quiet=True)
+    _farewell(facts, keep_up=options.keep_up)
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--keep-up", action="store_true", help="leave the lake running at the end")
+    parser.add_argument("--fresh", action="store_true", help="remove demo-lake/ first")
+    return parser.parse_args()
+
+
+def _bring_in(account: Account) -> Mapping[str, int]:
+    """Products, lake, ingest, analysis; returns the objects counted before anything was brought in."""
+    with account.step("Products: Landsat 8 and Sentinel-2 over New South Wales, before and after a fire of 21 December 2019"):
+        products = _json("simulate", "products", "demo-lake/products")["products"]
+        print(f"   {len(products)} products, {_size(LAKE / 'products') / 1e6:.1f} MB")
+    with account.step("A lake: a folder with its own PostgreSQL, catalog, cube and HTTP app"):
+        if not (LAKE / "eolake.toml").exists():
+            _run("init", "demo-lake")
+        _run("-c", "demo-lake/eolake.toml", "up", "--detach")
+    before = _counts()
+    with account.step("Ingest: every product becomes cloud-optimised GeoTIFFs, a STAC item and a cube dataset in one transaction"):
+        _run("-c", "demo-lake/eolake.toml", "ingest", *(os.path.relpath(product, ROOT) for product in products))
+    with account.step("Analysis: NDVI and NBR of every scene, and their monthly medians"):
+        bbox = ",".join(str(side) for side in BBOX)
+        _run("-c", "demo-lake/eolake.toml", "analyse", "vegetation_indices", "--datetime", "/".join(TIME), "--bbox", bbox)
+    return before
+
+
+def _use(account: Account) -> dict[str, Any]:
+    """Check, search, cube, picture; returns what was found."""
+    facts: dict[str, Any] = {}
+    with account.step("Check: store, catalog and cube compared, object by object"):
+        _run("-c", "demo-lake/eolake.toml", "check")
+    with account.step("Search: the STAC API, as any client sees it"):
+        facts["url"] = _json("-c", "demo-lake/eolake.toml", "status")["url"]
+        _search(f"{facts['url']}/stac")
+    with account.step("Cube: datacube.load with nothing but the variables of `eolake env`"):
+        os.environ.update(_json("-c", "demo-lake/eolake.toml", "env"))
+        facts |= _cube()
+    return facts
+
+
+def _search(url: str) -> None:
+    from pystac_client import Client
+
+    client = Client.open(url)
+    found = client.search(
+        bbox=BBOX, datetime="/".join(TIME), filter={"op": "<", "args": [{"property": "eo:cloud_cover"}, 20]}, filter_lang="cql2-json"
+    )
+    print(f"   {url}: scenes with less than 20 % cloud around the fire")
+    for item in sorted(found.items(), key=lambda item: (item.collection_id or "", str(item.datetime))):
+        cover = f"{item.properties['eo:cloud_cover']:4.1f} % cloud" if "eo:cloud_cover" in item.properties else ""
+        print(f"   {item.collection_id:<12} {item.datetime:%Y-%m-%d %H:%M}  {item.id[:44]:<44} {len(item.assets):>2} assets  {cover}")
+
+
+def _cube() -> dict[str, Any]:
+    """Monthly NBR before and after the fire; draws the picture."""
+    import datacube
+    from demo_picture import draw_change
+
+    cube = datacube.Datacube(app="eolake demo")
+    place: Any = {"x": (BBOX[0], BBOX[2]), "y": (BBOX[1], BBOX[3]), "time": TIME}
+    monthly = cube.load(product=MONTHLY, measurements=["nbr"], **place)
+    nbr = monthly.nbr.where(monthly.nbr != monthly.nbr.nodata)
+    before, after = nbr.isel(time=0), nbr.isel(time=-1)
+    change = before - after
+    cell = abs(float(nbr.x[1] - nbr.x[0]) * float(nbr.y[1] - nbr.y[0])) / 10_000
+    hectares = {name: float((change > limit).sum()) * cell for name, limit in (("burnt", 0.27), ("severe", 0.66))}
+    sizes = " × ".join(f"{count} {name}" for name, count in nbr.sizes.items())
+    print(f"   {MONTHLY}: {sizes}, {cell * 10_000:.0f} m² each, {nbr.odc.crs}")
+    print(f"   burnt (dNBR > 0.27): {hectares['burnt']:,.0f} ha, of it severely (dNBR > 0.66): {hectares['severe']:,.0f} ha")
+    picture = LAKE / "nbr_change.png"
+    draw_change(before, after, picture)
+    print(f"   drawn: {picture.relative_to(ROOT)}")
+    return {"picture": picture, **hectares}
+
+
+def _sum_up(account: Account, facts: Mapping[str, Any], before: Mapping[str, int], *, again: bool) -> None:
+    """What is in the lake now, and what this run added."""
+    after = _counts()
+    print("\nThe lake")
+    _run("-c", "demo-lake/eolake.toml", "status")
+    added = {name: count - before.get(name, 0) for name, count in after.items() if count != before.get(name, 0)}
+    if added:
+        print("\nAdded by this run: " + ", ".join(f"{count} {name}" for name, count in added.items()) + ".")
+    elif again:
+        print("\nNothing to do: everything was there already, and nothing was written.")
+    slowest = max(account.steps, key=lambda step: step[1])
+    print(f"All in {time.monotonic() - account.began:.1f} s (longest: {slowest[0].split(':')[0].lower()}, {slowest[1]:.1f} s).")
+    print(f"Picture: {facts['picture'].relative_to(ROOT)}")
+
+
+def _farewell(facts: Mapping[str, Any], *, keep_up: bool) -> None:
+    url = facts["url"]
+    if keep_up:
+        print(f"The lake runs: browse {url}, STAC API {url}/stac. Stop it: .venv/bin/eolake -c demo-lake/eolake.toml down")
+    else:
+        print(f"Stopped. Start it again: .venv/bin/eolake -c demo-lake/eolake.toml up   (browse {url}, STAC API {url}/stac)")
+
+
+def _counts() -> dict[str, int]:
+    """Items and datasets by collection, and published granules."""
+    document = _json("-c", "demo-lake/eolake.toml", "status")
+    counts = {f"items of {name}": holding["items"] for name, holding in document.get("collections", {}).items()}
+    return {**counts, "granules": sum(document.get("granules", {}).values())}
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+
+
+def _json(*arguments: str) -> Any:
+    """The data that a command prints."""
+    print(f"   $ eolake {' '.join(arguments)}", flush=True)
+    done = subprocess.run([EOLAKE, *arguments, "--json"], cwd=ROOT, env=_environment(), check=False, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(f"demo: `eolake {' '.join(arguments)}` ended with {done.returncode}; what it said stands above")
+    return json.loads(done.stdout)
+
+
+def _run(*arguments: str, quiet: bool = False, check: bool = True) -> None:
+    """Runs a command and shows what it says, indented."""
+    if not quiet:
+        print(f"   $ eolake {' '.join(arguments)}", flush=True)
+    command = subprocess.Popen(
+        [EOLAKE, *arguments], cwd=ROOT, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert command.stdout
+    said = []
+    for line in command.stdout:
+        said.append(line)
+        if not quiet:
+            print(f"     {line.rstrip()}", flush=True)
+    if command.wait() and check:
+        sys.exit(f"demo: `eolake {' '.join(arguments)}` ended with {command.returncode}\n{''.join(said) if quiet else ''}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
