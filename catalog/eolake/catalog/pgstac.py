@@ -78,6 +78,13 @@ def all_items(connection: Executor) -> Iterator[dict[str, Any]]:
         after = (rows[-1]["collection"], rows[-1]["id"])
 
 
+def footprints(connection: Executor, items: Sequence[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Any]]:
+    """GeoJSON geometries (EPSG:4326) by (collection, item id); items that are not in the catalog are left out."""
+    given = Jsonb([{"collection": collection, "item_id": item_id} for collection, item_id in items])
+    rows = connection.execute(SQL["footprints"], {"items": given}).fetchall()
+    return {(row["collection"], row["id"]): row["geometry"] for row in rows}
+
+
 def relocate(connection: Executor, old: str, new: str) -> int:
     """Rewrite the store URIs in all items; the number of items that had them."""
     like = "%" + old.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"

@@ -54,6 +54,12 @@ where (i.collection, i.id) > (%(collection)s, %(item_id)s)
 order by i.collection, i.id
 limit %(limit)s;
 
+-- name: footprints
+-- The geometry of items as GeoJSON.
+select i.collection, i.id, st_asgeojson(i.geometry, 9)::jsonb as geometry
+from pgstac.items i
+join jsonb_to_recordset(%(items)s::jsonb) as wanted(collection text, item_id text) on i.collection = wanted.collection and i.id = wanted.item_id;
+
 -- name: relocate
 -- The store moved: rewrite the hrefs of all items.
 update pgstac.items set content = replace(content::text, %(old)s, %(new)s)::jsonb where content::text like %(like)s;

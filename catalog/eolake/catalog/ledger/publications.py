@@ -54,6 +54,8 @@ class Record:
     objects: tuple[StoredObject, ...]
     sources: tuple[tuple[str, str], ...]
     """(collection, item id)"""
+    inputs: str | None = None
+    """Of a derived item: the hash by which a planner knows that it is up to date."""
 
     @classmethod
     def of(cls, document: Mapping[str, Any], **changes: Any) -> Record:
@@ -96,6 +98,7 @@ class Record:
             "bytes": sum(o.bytes for o in self.objects),
             "objects": [asdict(o) for o in self.objects],
             "sources": [{"collection": collection, "item_id": item_id} for collection, item_id in self.sources],
+            "inputs": self.inputs,
         }
 
 
@@ -214,6 +217,11 @@ def objects(connection: Executor) -> Iterator[dict[str, Any]]:
         if len(rows) < PAGE:
             return
         after = rows[-1]["key"]
+
+
+def find_object(connection: Executor, collection: str, item_id: str, asset: str) -> dict[str, Any] | None:
+    """Key, bytes and publication state of an asset; None when nothing has it."""
+    return connection.execute(SQL["find_object"], {"collection": collection, "item_id": item_id, "asset": asset}).fetchone()
 
 
 def extents(connection: Executor) -> dict[str, dict[str, Any]]:

@@ -20,20 +20,20 @@ with given as (
     select * from jsonb_to_recordset(%(publications)s::jsonb) as p(
         collection text, item_id text, dataset_id uuid, revision bigint, granule_id bigint, run_id bigint, scene_key text, rank jsonb,
         prefix text, digest text, west float8, south float8, east float8, north float8, start_at timestamptz, end_at timestamptz,
-        bytes bigint, objects jsonb, sources jsonb)
+        bytes bigint, objects jsonb, sources jsonb, inputs text)
 ), written as (
     insert into eolake.publication as old (
         collection, item_id, dataset_id, revision, state, granule_id, run_id, scene_key, rank, prefix, digest,
-        west, south, east, north, start_at, end_at, bytes)
+        west, south, east, north, start_at, end_at, bytes, inputs)
     select collection, item_id, dataset_id, revision, 'live', granule_id, run_id, scene_key, rank, prefix, digest,
-        west, south, east, north, start_at, end_at, bytes
+        west, south, east, north, start_at, end_at, bytes, inputs
     from given order by collection, item_id
     on conflict (collection, item_id) do update set
         revision = excluded.revision, state = 'live', granule_id = excluded.granule_id, run_id = excluded.run_id,
         scene_key = excluded.scene_key, rank = excluded.rank, prefix = excluded.prefix, digest = excluded.digest,
         west = excluded.west, south = excluded.south, east = excluded.east, north = excluded.north,
-        start_at = excluded.start_at, end_at = excluded.end_at, bytes = excluded.bytes, expires_at = null, tombstone = null,
-        changed_at = eolake.clock()
+        start_at = excluded.start_at, end_at = excluded.end_at, bytes = excluded.bytes, inputs = excluded.inputs,
+        expires_at = null, tombstone = null, changed_at = eolake.clock()
     where old.revision < excluded.revision
     returning publication_id, collection, item_id
 ), objects as (
@@ -100,6 +100,12 @@ from eolake.object o join eolake.publication p using (publication_id)
 where p.state <> 'purged' and o.key > %(after)s
 order by o.key
 limit %(limit)s;
+
+-- name: find_object
+-- Where the bytes of an asset are.
+select o.key, o.bytes, p.state
+from eolake.publication p join eolake.object o using (publication_id)
+where p.collection = %(collection)s and p.item_id = %(item_id)s and o.asset = %(asset)s;
 
 -- name: extents
 -- Of each collection: items, bytes, bounding box and time. A bbox over the antimeridian makes the collection's world-wide.
