@@ -60,7 +60,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterato
     with _locked(folder):
         user.unlink()
         if not list(folder.glob("user-*")):
-            server.stop()
+            server.remove()
+            (folder / "template").unlink()
 
 
 def _admin(config: DatabaseConfig, statement: str, database: str = "postgres") -> None:
