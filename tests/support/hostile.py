@@ -131,6 +131,13 @@ def damaged_second_header() -> bytes:
     return bytes(content)
 
 
+def folder_with_content() -> bytes:
+    """A folder that hides bytes between two members."""
+    info = tarfile.TarInfo("folder")
+    info.type, info.size = tarfile.DIRTYPE, 512
+    return info.tobuf() + b"x" * 512 + bytes(1024)
+
+
 UNSAFE_TARS: dict[str, Callable[[], bytes]] = {
     "parent path": lambda: tar_of(PLAIN, member("../evil.txt")),
     "hidden parent path": lambda: tar_of(PLAIN, member("a/b/../../../evil.txt")),
@@ -155,7 +162,7 @@ UNSAFE_TARS: dict[str, Callable[[], bytes]] = {
     "pax renames to a parent path": lambda: pax_tar(record("path=../../../evil")),
     "global header renames": lambda: pax_tar(record("path=evil"), type=tarfile.XGLTYPE),
     "negative size": lambda: pax_tar(record("size=-5")),
-    "folder with content": lambda: _folder_with_content(),
+    "folder with content": folder_with_content,
     "too many members": lambda: tar_of({f"f{n}": b"" for n in range(10_001)}, format=tarfile.USTAR_FORMAT),
 }  # fmt: skip
 
@@ -206,12 +213,6 @@ XML_BOMBS = {
     "UTF-16": '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>'.encode("utf-16"),
 }
 """Each is UnsafeProduct."""
-
-
-def _folder_with_content() -> bytes:
-    info = tarfile.TarInfo("folder")
-    info.type, info.size = tarfile.DIRTYPE, 512
-    return info.tobuf() + b"x" * 512 + bytes(1024)
 
 
 def _silent_zip(files: dict[str, bytes], again: str) -> bytes:

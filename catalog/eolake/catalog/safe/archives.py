@@ -26,6 +26,7 @@ from eolake.catalog.safe.limits import Limits
 from eolake.catalog.safe.names import Names
 
 CHUNK = 1 << 20
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 BLOCK = 512
 END_OF_ZIP = b"PK\x05\x06"
 END_OF_ZIP64 = b"PK\x06\x06"
@@ -70,7 +71,7 @@ def _broken_is_bad(path: Path) -> Iterator[None]:
     except NotImplementedError as error:
         raise BadProduct(f"{path} is packed in a way that no provider uses: {error}") from error
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if error.errno in NO_ROOM:
             raise Transient(f"no room to unpack {path}: {error}") from error
         raise
 

@@ -55,7 +55,8 @@ def read_raster(path: Path, *, driver: str, band: int = 1, expect_shape: tuple[i
     """One decoded band, opened with exactly that GDAL driver (GTiff, JP2OpenJPEG, …).
 
     `expect_shape`: (rows, columns) that the metadata promises. Raises BadProduct, naming the file, when it can't be opened
-    or decoded or has another shape; UnsafeProduct when its dimensions exceed the limits.
+    or decoded or has another shape; UnsafeProduct when its dimensions exceed the limits. A few flipped bits may pass: GDAL
+    does not compare the checksums of deflate tiles, so the transport has to (zip and gzip carry their own, which are checked).
     """
     with _opened(path, driver, band) as source:
         profile = _profile(source, band)
