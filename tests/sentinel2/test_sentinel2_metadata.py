@@ -11,7 +11,7 @@ import fnmatch
 import json
 import math
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -177,8 +177,8 @@ def test_archives(samples: Path, tmp_path: Path, archive: str, folder: str) -> N
 
 
 @pytest.fixture(params=[("s2_l1c", "02.12"), ("s2_l1c", "05.00"), ("s2_l2a", "02.12"), ("s2_l2a", "05.00")], ids="-".join)
-def tiny(request: pytest.FixtureRequest, generated: Callable[..., Path]) -> Iterator[Path]:
-    yield generated(*request.param)
+def tiny(request: pytest.FixtureRequest, generated: Callable[..., Path]) -> Path:
+    return generated(*request.param)
 
 
 def test_generated_safe(tiny: Path) -> None:
