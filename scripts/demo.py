@@ -57,17 +57,17 @@ def main() -> int:
     """Runs the demo; returns the exit code."""
     options = _options()
     if options.fresh and LAKE.exists():
-        _run("-c", "demo-lake/eolake.toml", "down", quiet=True, check=False)
+        _lake("down", quiet=True, check=False)
         shutil.rmtree(LAKE)
     again = (LAKE / "eolake.toml").exists()
     account = Account()
-    before = _bring_in(account)
     try:
+        before = _bring_in(account)
         facts = _use(account)
         _sum_up(account, facts, before, again=again)
     finally:
-        if not options.keep_up:
-            _run("-c", "demo-lake/eolake.toml", "down", quiet=True)
+        if not options.keep_up and (LAKE / "eolake.toml").exists():
+            _lake("down", quiet=True)
     _farewell(facts, keep_up=options.keep_up)
     return 0
 
@@ -82,18 +82,19 @@ def _options() -> argparse.Namespace:
 def _bring_in(account: Account) -> Mapping[str, int]:
     """Products, lake, ingest, analysis; returns the objects counted before anything was brought in."""
     with account.step("Products: Landsat 8 and Sentinel-2 over New South Wales, before and after a fire of 21 December 2019"):
+        print("   $ eolake simulate products demo-lake/products", flush=True)
         products = _json("simulate", "products", "demo-lake/products")["products"]
         print(f"   {len(products)} products, {_size(LAKE / 'products') / 1e6:.1f} MB")
     with account.step("A lake: a folder with its own PostgreSQL, catalog, cube and HTTP app"):
         if not (LAKE / "eolake.toml").exists():
             _run("init", "demo-lake")
-        _run("-c", "demo-lake/eolake.toml", "up", "--detach")
+        _lake("up", "--detach")
     before = _counts()
     with account.step("Ingest: every product becomes cloud-optimised GeoTIFFs, a STAC item and a cube dataset in one transaction"):
-        _run("-c", "demo-lake/eolake.toml", "ingest", *(os.path.relpath(product, ROOT) for product in products))
+        _lake("ingest", "demo-lake/products")
     with account.step("Analysis: NDVI and NBR of every scene, and their monthly medians"):
         bbox = ",".join(str(side) for side in BBOX)
-        _run("-c", "demo-lake/eolake.toml", "analyse", "vegetation_indices", "--datetime", "/".join(TIME), "--bbox", bbox)
+        _lake("analyse", "vegetation_indices", "--datetime", "/".join(TIME), "--bbox", bbox)
     return before
 
 
@@ -101,12 +102,12 @@ def _use(account: Account) -> dict[str, Any]:
     """Check, search, cube, picture; returns what was found."""
     facts: dict[str, Any] = {}
     with account.step("Check: store, catalog and cube compared, object by object"):
-        _run("-c", "demo-lake/eolake.toml", "check")
+        _lake("check")
     with account.step("Search: the STAC API, as any client sees it"):
-        facts["url"] = _json("-c", "demo-lake/eolake.toml", "status")["url"]
+        facts["url"] = _facts("status")["url"]
         _search(f"{facts['url']}/stac")
     with account.step("Cube: datacube.load with nothing but the variables of `eolake env`"):
-        os.environ.update(_json("-c", "demo-lake/eolake.toml", "env"))
+        os.environ.update(_facts("env"))
         facts |= _cube()
     return facts
 
@@ -150,7 +151,7 @@ def _sum_up(account: Account, facts: Mapping[str, Any], before: Mapping[str, int
     """What is in the lake now, and what this run added."""
     after = _counts()
     print("\nThe lake")
-    _run("-c", "demo-lake/eolake.toml", "status")
+    _lake("status")
     added = {name: count - before.get(name, 0) for name, count in after.items() if count != before.get(name, 0)}
     if added:
         print("\nAdded by this run: " + ", ".join(f"{count} {name}" for name, count in added.items()) + ".")
@@ -171,7 +172,7 @@ def _farewell(facts: Mapping[str, Any], *, keep_up: bool) -> None:
 
 def _counts() -> dict[str, int]:
     """Items and datasets by collection, and published granules."""
-    document = _json("-c", "demo-lake/eolake.toml", "status")
+    document = _facts("status")
     counts = {f"items of {name}": holding["items"] for name, holding in document.get("collections", {}).items()}
     return {**counts, "granules": sum(document.get("granules", {}).values())}
 
@@ -184,9 +185,18 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
 
 
+def _facts(command: str) -> Any:
+    """The data that a command of the lake prints."""
+    return _json("-c", "demo-lake/eolake.toml", command)
+
+
+def _lake(*arguments: str, quiet: bool = False, check: bool = True) -> None:
+    """Runs a command of the lake."""
+    _run("-c", "demo-lake/eolake.toml", *arguments, quiet=quiet, check=check)
+
+
 def _json(*arguments: str) -> Any:
     """The data that a command prints."""
-    print(f"   $ eolake {' '.join(arguments)}", flush=True)
     done = subprocess.run([EOLAKE, *arguments, "--json"], cwd=ROOT, env=_environment(), check=False, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(f"demo: `eolake {' '.join(arguments)}` ended with {done.returncode}; what it said stands above")
