@@ -88,7 +88,9 @@ def test_a_released_granule_does_not_count_the_attempt(lake: Lake) -> None:
 def test_retry_takes_quarantined_granules_by_reason(lake: Lake) -> None:
     with lake.connect() as connection:
         granules.offer(connection, [_offer(), _offer("b")])
-        for granule, reason in zip(granules.claim(connection, owner="w", lease=MINUTE, limit=2), ("truncated", "100% odd_name"), strict=True):
+        for granule, reason in zip(
+            granules.claim(connection, owner="w", lease=MINUTE, limit=2), ("truncated", "100% odd_name"), strict=True
+        ):
             granules.quarantine(connection, granules.lease_of(granule), reason=reason)
         assert len(granules.retry(connection, reason="trunc", dry_run=True)) == 1
         assert len(granules.retry(connection, reason="trunc")) == 1
