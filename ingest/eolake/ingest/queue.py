@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from pathlib import Path
 
 import psycopg
 
@@ -100,7 +101,7 @@ class Queue:
         faults = granule.faults + 1
         if faults < self.settings.faults:
             return done.as_verdict("later", done.reason)
-        return done.as_verdict("quarantined", f"{done.reason} ({faults} attempts failed)")
+        return done.as_verdict("quarantined", f"{Path(granule.source).name}: {done.reason} (attempts: {faults})")
 
     def delay(self, attempts: int) -> timedelta:
         """Before the next attempt: growing, and jittered so that what failed together does not come back together."""

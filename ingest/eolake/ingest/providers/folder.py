@@ -11,6 +11,7 @@ from pathlib import Path
 
 from eolake.catalog.errors import ConfigError, UsageError
 from eolake.catalog.ledger.granules import Granule, Offer
+from eolake.catalog.safe import product_name
 from eolake.ingest.providers.base import Change, Part, Query
 from eolake.ingest.sensors import identify
 
@@ -83,7 +84,7 @@ def _look(path: Path) -> tuple[list[Offer], list[Skipped]]:
     products, skipped = _walk(path, DEPTH) if path.is_dir() else ([], [])
     if products:
         return products, skipped
-    return [_offer(path, path.name, deep=False)], []
+    return [_offer(path, product_name(path), deep=False)], []
 
 
 def _walk(folder: Path, depth: int) -> tuple[list[Offer], list[Skipped]]:
@@ -122,7 +123,7 @@ def _product(path: Path) -> str | None:
     except PermissionError:
         return None
     except ConfigError:
-        return path.name  # a sensor that does not load might know it: the worker says which
+        return product_name(path)  # a sensor that does not load might know it: the worker says which
     return found[1] if found else None
 
 

@@ -1,0 +1,87 @@
+"""A third party's sensor: tiny products that do on opening what their file says, also the worst."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pystac
+from affine import Affine
+from odc.geo.geom import box
+
+from eolake.catalog.declaration import declared
+from eolake.catalog.draft import Band, Draft, Pixels
+from eolake.catalog.errors import BadProduct, Transient
+
+COLLECTION = "ls5_pre_l1"
+SIDE = 32
+CRS = "EPSG:32655"
+FIRST = datetime(1988, 1, 1, 23, 30, tzinfo=UTC)
+
+
+class ProbeSensor:
+    """Products are files PROBE_<number>.zip of JSON: {"do": …, "pause": seconds per band, "name": …}."""
+
+    name = "probe"
+
+    def matches(self, name: str) -> bool:
+        return name.startswith("PROBE_")
+
+    def open(self, path: Path, workspace: Path) -> Iterator[Draft]:
+        orders = json.loads(path.read_text("utf-8"))
+        (workspace / "unpacked").write_bytes(bytes(1000))
+        self._act(orders["do"], path)
+        yield draft(orders)
+
+    def _act(self, do: str, path: Path) -> None:
+        if do == "crash":
+            ctypes.string_at(0)
+        elif do == "exit":
+            os._exit(3)
+        elif do == "hang":
+            time.sleep(3600)
+        elif do == "raise":
+            raise ZeroDivisionError("float division by zero")
+        elif do == "broken":
+            raise BadProduct(f"{path.name}: band B4 is truncated at byte 77")
+        elif do == "passing" and not path.with_suffix(".seen").exists():
+            path.with_suffix(".seen").touch()
+            raise Transient("the archive is being restored")
+        elif do == "noise":
+            print("this is no event")
+            os.system("echo neither is this")
+
+
+def draft(orders: dict[str, Any]) -> Draft:
+    """A scene of 32 × 32 pixels of 30 m."""
+    number = int(orders["number"])
+    left, top = 600_000.0 + 30 * SIDE * (number % 100), -3_800_000.0
+    footprint = box(left, top - 30 * SIDE, left + 30 * SIDE, top, CRS).to_crs("EPSG:4326")
+    bounds = footprint.boundingbox
+    item = pystac.Item(
+        id=orders["name"],
+        collection=COLLECTION,
+        geometry=footprint.json,
+        bbox=[bounds.left, bounds.bottom, bounds.right, bounds.top],
+        datetime=FIRST + timedelta(days=number),
+        properties={"platform": "landsat-5", "instruments": ["tm"], "eo:cloud_cover": 1.0, "proj:code": CRS, "odc:region_code": "090084"},
+    )
+    grid = Affine(30, 0, left, 0, -30, top)
+    bands = {band.name: Band(read=lambda name=band.name: pixels(orders, name, grid)) for band in declared(COLLECTION).measurements}
+    return Draft(item=item, bands=bands, scene_key=f"probe/{number}", rank=(1,))
+
+
+def pixels(orders: dict[str, Any], band: str, grid: Affine) -> Pixels:
+    """Noise that depends on the product and the band alone."""
+    time.sleep(orders.get("pause", 0))
+    seed = hashlib.sha256(f"{orders['name']}/{band}/{orders.get('version', 0)}".encode()).digest()
+    values = np.random.default_rng(list(seed)).integers(0, 256, (SIDE, SIDE), dtype=np.uint8)
+    return Pixels(data=values, transform=grid, crs=CRS, nodata=0)
