@@ -76,8 +76,13 @@ def eolake_command(config: Path, *arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", "eolake.catalog", "-c", str(config), *arguments]
 
 
+_children: list[subprocess.Popen[bytes]] = []
+"""Those that we started and that may still run: kept, since Python complains of, and never buries, a child that nobody refers to."""
+
+
 def start(command: Sequence[str], *, folder: Path, log: Path, url: str | None = None) -> Process:
     """Start a process in a session of its own: neither Ctrl-C in our terminal nor our end reaches it."""
+    _children[:] = [child for child in _children if child.poll() is None]
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         child = subprocess.Popen(
@@ -89,6 +94,7 @@ def start(command: Sequence[str], *, folder: Path, log: Path, url: str | None = 
             start_new_session=True,
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
         )
+    _children.append(child)
     return Process(pid=child.pid, created=psutil.Process(child.pid).create_time(), url=url)
 
 

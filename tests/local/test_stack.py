@@ -1,0 +1,173 @@
+"""`eolake up` and what belongs to it, as a user calls them: real processes, a real PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from eolake.catalog.local.cluster import Cluster
+
+pytestmark = pytest.mark.xdist_group("stack")
+
+
+def eolake(folder: Path, *arguments: str, code: int = 0) -> str:
+    answer = subprocess.run([sys.executable, "-m", "eolake.catalog", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    assert answer.returncode == code, answer.stderr
+    return answer.stdout
+
+
+def up(folder: Path, *arguments: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(eolake(folder, "up", "--detach", "--json", *arguments))
+    return document
+
+
+def parts(folder: Path, *, code: int = 0) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = json.loads(eolake(folder, "status", "--json", code=code))["parts"]
+    return found
+
+
+def states(folder: Path, *, code: int = 0) -> dict[str, str]:
+    return {name: part["state"] for name, part in parts(folder, code=code).items()}
+
+
+def landing_page(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        return json.load(answer)
+
+
+def kill(pid: int) -> None:
+    process = psutil.Process(pid)
+    process.kill()
+    deadline = time.monotonic() + 10
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Path]:
+    """Every user can enter it; at the end nothing runs there."""
+    folder = Path(tempfile.mkdtemp(prefix="eolake-"))
+    folder.chmod(0o755)
+    yield folder
+    for lake in folder.glob("*/eolake.toml"):
+        eolake(lake.parent, "down")
+        Cluster(lake.parent / "lake").remove()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def lake(place: Path) -> Path:
+    eolake(place, "init", "first")
+    return place / "first"
+
+
+def test_before_anything_runs(lake: Path) -> None:
+    assert states(lake, code=4) == {"postgresql": "stopped", "http": "stopped"}
+    assert "Nothing ran" in eolake(lake, "down")
+    eolake(lake, "init", code=3)
+
+
+def test_up_then_up_finds_the_first(lake: Path) -> None:
+    first = up(lake)
+    assert landing_page(first["stac"])["type"] == "Catalog"
+    before = parts(lake)
+    assert {part["state"] for part in before.values()} == {"running"}
+    second = up(lake)
+    assert second["started"] == []
+    assert second["url"] == first["url"]
+    assert parts(lake) == before
+
+
+def test_status_says_what_is_in_the_lake(lake: Path) -> None:
+    up(lake)
+    document = json.loads(eolake(lake, "status", "--json"))
+    assert document["granules"] == {}
+    assert all(set(holding) == {"items", "datasets", "bytes"} for holding in document["collections"].values())
+
+
+def test_a_crashed_app_is_reported_and_mended(lake: Path) -> None:
+    url = up(lake)["url"]
+    kill(parts(lake)["http"]["pid"])
+    assert states(lake) == {"postgresql": "running", "http": "crashed"}
+    mended = up(lake)
+    assert mended["started"] == ["http"]
+    assert mended["url"] == url
+    assert landing_page(mended["stac"])
+
+
+def test_a_crashed_database_is_reported_and_mended(lake: Path) -> None:
+    up(lake)
+    kill(parts(lake)["postgresql"]["pid"])
+    assert states(lake, code=4)["postgresql"] == "crashed"
+    mended = up(lake)
+    assert mended["started"] == ["postgresql"]
+    assert landing_page(f"{mended['stac']}/collections")["collections"] is not None
+
+
+def test_datacube_needs_nothing_but_env(lake: Path) -> None:
+    up(lake)
+    code = "import datacube; cube = datacube.Datacube(); print(len(cube.list_products()), cube.index.environment.index_driver)"
+    script = f'eval "$({sys.executable} -m eolake.catalog env)"; cd /; {sys.executable} -c {shlex.quote(code)}'
+    clean = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+    answer = subprocess.run(["sh", "-c", script], cwd=lake, env=clean, capture_output=True, text=True, check=True)
+    assert answer.stdout.split()[-1] == "postgis"
+
+
+def test_doctor_is_content(lake: Path) -> None:
+    up(lake)
+    findings = {finding["subject"]: finding for finding in json.loads(eolake(lake, "doctor", "--json"))}
+    assert [finding for finding in findings.values() if finding["level"] == "fail"] == []
+    assert {findings[name]["level"] for name in ("PostgreSQL", "lake", "postgresql", "http", "database", "schema")} == {"ok"}
+
+
+def test_doctor_before_up_names_the_next_command(place: Path) -> None:
+    eolake(place, "init", "untouched")
+    findings = {finding["subject"]: finding for finding in json.loads(eolake(place / "untouched", "doctor", "--json"))}
+    assert findings["database"]["level"] == "warn"
+    assert findings["database"]["fix"] == "eolake up --detach"
+
+
+def test_foreground_mends_and_ends_clean(place: Path) -> None:
+    eolake(place, "init", "front")
+    folder = place / "front"
+    command = [sys.executable, "-m", "eolake.catalog", "up", "--json"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as front:
+        assert front.stdout is not None
+        assert front.stdout.readline() == "{\n"
+        assert up(folder)["started"] == []
+        kill(parts(folder)["http"]["pid"])
+        deadline = time.monotonic() + 60
+        while states(folder)["http"] != "running" and time.monotonic() < deadline:
+            time.sleep(0.5)
+        assert states(folder) == {"postgresql": "running", "http": "running"}
+        front.send_signal(signal.SIGTERM)
+        assert front.wait(60) == 0
+    assert states(folder, code=4) == {"postgresql": "stopped", "http": "stopped"}
+
+
+def test_moved_while_running_then_down(lake: Path, place: Path) -> None:
+    up(lake)
+    before = {part["pid"] for part in parts(lake).values()}
+    moved = place / "moved"
+    lake.rename(moved)
+    assert set(up(moved)["started"]) == {"postgresql", "http"}
+    now = parts(moved)
+    assert {part["state"] for part in now.values()} == {"running"}
+    assert before & {part["pid"] for part in now.values()} == set()
+    assert landing_page(f"{up(moved)['stac']}/collections")["collections"] is not None
+    assert "postgresql" in eolake(moved, "down")
+    assert states(moved, code=4) == {"postgresql": "stopped", "http": "stopped"}
