@@ -36,7 +36,7 @@ def rebuild(session: Session, *, replace: bool = False) -> int:
         publications.clear(cursor)
     publications.set_place(session.connection, session.lake.store_config.url)
     total = 0
-    for batch in batched(_newest(session.store), BATCH, strict=False):
+    for batch in batched(_newest(session.store), BATCH):
         _publish(session, batch)
         total += len(batch)
     return total
