@@ -62,23 +62,43 @@ def item(number: int) -> dict[str, Any]:
         bbox=list(footprint.bounds),
         datetime=when,
         properties={
-            "platform": "landsat-8", "instruments": ["oli", "tirs"], "eo:cloud_cover": number % 100, "proj:code": "EPSG:32755",
-            "view:sun_elevation": 50.0, "view:sun_azimuth": 60.0, "grid:code": "WRS2-090084", "odc:region_code": "090084",
+            "platform": "landsat-8",
+            "instruments": ["oli", "tirs"],
+            "eo:cloud_cover": number % 100,
+            "proj:code": "EPSG:32755",
+            "view:sun_elevation": 50.0,
+            "view:sun_azimuth": 60.0,
+            "grid:code": "WRS2-090084",
+            "odc:region_code": "090084",
         },
         collection=COLLECTION,
-    )  # fmt: skip
+    )
     statistics = Statistics(minimum=1, maximum=60_000, mean=9_000, stddev=1_000, count=10**6, valid_percent=100)
     facts = CogFacts(
-        shape=(7681, 7561), transform=Affine(30, 0, 300_000, 0, -30, 6_200_000), crs="EPSG:32755", dtype="uint16", nodata=0, size=10**8,
-        checksum="1220" + "0" * 64, pixel_digest="0" * 64, statistics=statistics, gdal_version="3.12.2", header_size=8192,
-    )  # fmt: skip
+        shape=(7681, 7561),
+        transform=Affine(30, 0, 300_000, 0, -30, 6_200_000),
+        crs="EPSG:32755",
+        dtype="uint16",
+        nodata=0,
+        size=10**8,
+        checksum="1220" + "0" * 64,
+        pixel_digest="0" * 64,
+        statistics=statistics,
+        gdal_version="3.12.2",
+        header_size=8192,
+    )
     written = {
         band.name: StoredAsset(
-            href=f"./{band.name}.tif", media_type=COG_MEDIA_TYPE, roles=band.roles, title=band.title, size=facts.size,
-            checksum=facts.checksum, facts=facts,
+            href=f"./{band.name}.tif",
+            media_type=COG_MEDIA_TYPE,
+            roles=band.roles,
+            title=band.title,
+            size=facts.size,
+            checksum=facts.checksum,
+            facts=facts,
         )
         for band in declaration.measurements
-    }  # fmt: skip
+    }
     return complete_item(draft, declaration, written, created=START, updated=START)
 
 
@@ -93,10 +113,22 @@ def staged(number: int, lease: Lease) -> Staged:
     )
     west, south, east, north = document["bbox"]
     record = Record(
-        collection=COLLECTION, item_id=document["id"], dataset_id=dataset_id(COLLECTION, document["id"]), revision=lease.fence,
-        granule_id=lease.id, run_id=None, scene_key=None, rank=(), prefix=prefix, digest=str(number), bbox=(west, south, east, north),
-        start_at=at, end_at=at, objects=objects, sources=(),
-    )  # fmt: skip
+        collection=COLLECTION,
+        item_id=document["id"],
+        dataset_id=dataset_id(COLLECTION, document["id"]),
+        revision=lease.fence,
+        granule_id=lease.id,
+        run_id=None,
+        scene_key=None,
+        rank=(),
+        prefix=prefix,
+        digest=str(number),
+        bbox=(west, south, east, north),
+        start_at=at,
+        end_at=at,
+        objects=objects,
+        sources=(),
+    )
     return Staged(item=document, record=record)
 
 
@@ -131,9 +163,7 @@ def place(folder: Path, config: DatabaseConfig, name: str, template: str) -> Pla
 
 def leases(session: Session, count: int) -> list[Lease]:
     """As many granules offered and claimed."""
-    offers = [
-        Offer(provider="bench", id=f"{n}", name=f"{n}", source=f"{n}", fingerprint="1", state="fetched") for n in range(count)
-    ]
+    offers = [Offer(provider="bench", id=f"{n}", name=f"{n}", source=f"{n}", fingerprint="1", state="fetched") for n in range(count)]
     granules.offer(session.connection, offers)
     return [granules.lease_of(g) for g in granules.claim(session.connection, owner="bench", lease=MINUTES, limit=count)]
 
@@ -144,7 +174,7 @@ def ours(where: Place, count: int, batch: int) -> float:
         session.product(COLLECTION)
         scenes = [Batch(lease=lease, staged=(staged(n, lease),)) for n, lease in enumerate(leases(session, count))]
         started = time.perf_counter()
-        for some in batched(scenes, batch, strict=False):
+        for some in batched(scenes, batch):
             assert all(outcome.verdict == "published" for outcome in commit(session, list(some)))
         return time.perf_counter() - started
 
@@ -167,10 +197,11 @@ def theirs(where: Place, count: int, folder: Path) -> tuple[float, float]:
     environment |= {"ODC_DEFAULT_DB_URL": where.lake.database.url("postgresql+psycopg"), "ODC_DEFAULT_INDEX_DRIVER": "postgis"}
     programs = Path(sys.executable).parent
     started = time.perf_counter()
-    subprocess.run([programs / "pypgstac", "load", "items", str(items), "--method", "insert"], env=environment, check=True, capture_output=True)
+    load = [programs / "pypgstac", "load", "items", str(items), "--method", "insert"]
+    subprocess.run(load, env=environment, check=True, capture_output=True)
     loaded = time.perf_counter() - started
     started = time.perf_counter()
-    for some in batched(documents, 2_000, strict=False):  # the length of a command line
+    for some in batched(documents, 2_000):  # the length of a command line
         command = [programs / "datacube", "dataset", "add", "--no-verify-lineage", "--confirm-ignore-lineage", *some]
         subprocess.run(command, env=environment, check=True, capture_output=True, cwd=folder)
     return loaded, time.perf_counter() - started
@@ -192,8 +223,8 @@ def report(folder: Path, sizes: list[int], single: int) -> Iterator[str]:
             seconds = ours(mine, count, BATCH)
             assert mine.counts() == (count, count, count), mine.counts()
             assert other.counts()[:2] == (count, count), other.counts()
-            ratio = (loaded + added) / seconds
-            yield f"{count:7} {count / seconds:9.0f} {count / loaded:11.0f} {count / added:14.0f} {count / (loaded + added):11.0f} {ratio:6.2f}"
+            rates = (count / seconds, count / loaded, count / added, count / (loaded + added), (loaded + added) / seconds)
+            yield "{:7} {:9.0f} {:11.0f} {:14.0f} {:11.0f} {:6.2f}".format(count, *rates)
         one = place(folder, config, "single", "template_lake")
         yield f"one by one: {single / ours(one, single, 1):.0f} scenes/s, each in its own transaction"
     finally:

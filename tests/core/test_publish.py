@@ -50,13 +50,12 @@ def test_a_published_scene_is_found_by_every_road(session: Session, lake: Lake) 
     for name in ("red", "qa_pixel"):
         assert np.array_equal(loaded[name].values[0], scene.bands[name].read().data)
     found_items = session.connection.execute(
-        "select pgstac.search('{\"bbox\": [148, -35, 149, -34], \"datetime\": \"2020-01-01/2020-01-02\"}') as s"
+        'select pgstac.search(\'{"bbox": [148, -35, 149, -34], "datetime": "2020-01-01/2020-01-02"}\') as s'
     ).fetchone()
     assert found_items is not None
     assert [i["id"] for i in found_items["s"]["features"]] == [scene.item.id]
-    assert report(session) == {"ok": True, "items": 1, "datasets": 1, "objects": len(scene.bands) + 3} | dict.fromkeys(
-        ("missing", "orphans", "differing"), []
-    )
+    nothing: dict[str, list[str]] = {"missing": [], "orphans": [], "differing": []}
+    assert report(session) == {"ok": True, "items": 1, "datasets": 1, "objects": len(scene.bands) + 3, **nothing}
     cube.close()
 
 
@@ -159,15 +158,15 @@ def test_check_sees_every_kind_of_damage(session: Session) -> None:
     assert not found["ok"]
     assert found["missing"] == [f"store: {row['prefix']}/red.tif is gone", f"catalog: {COLLECTION}/{row['item_id']} is gone"]
     assert found["orphans"] == ["store: ls8_c2_l2/2020/01/01/x/r99/red.tif belongs to no publication"]
-    assert found["differing"] == [
-        f"cube: {COLLECTION}/{row['item_id']}: it has no spatial row: searches by place do not find it"
-    ]
+    assert found["differing"] == [f"cube: {COLLECTION}/{row['item_id']}: it has no spatial row: searches by place do not find it"]
 
 
 def _content(session: Session) -> list[object]:
     queries = (
-        "select p.collection, item_id, dataset_id, revision, prefix, digest, bytes, west, south, east, north, start_at, end_at, "
-        "g.provider, g.id, g.fingerprint, g.state from eolake.publication p join eolake.granule g using (granule_id) order by 1, 2",
+        (
+            "select p.collection, item_id, dataset_id, revision, prefix, digest, bytes, west, south, east, north, start_at, end_at, "
+            "g.provider, g.id, g.fingerprint, g.state from eolake.publication p join eolake.granule g using (granule_id) order by 1, 2"
+        ),
         "select key, asset, bytes, checksum, pixel_digest from eolake.object order by key",
         "select id, collection, content, geometry from pgstac.items order by id",
         "select id, metadata, uri_scheme, uri_body from odc.dataset order by id",

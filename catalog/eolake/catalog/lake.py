@@ -20,6 +20,10 @@ IDLE_TIMEOUT = "60s"
 
 Connection = psycopg.Connection[DictRow]
 
+_OPTIONS = (
+    f"-c lock_timeout={LOCK_TIMEOUT} -c idle_in_transaction_session_timeout={IDLE_TIMEOUT} -c TimeZone=UTC -c search_path=pgstac,public"
+)
+
 
 class Executor(Protocol):
     """What the ledger needs: a connection of its own, or a cursor inside somebody's transaction."""
@@ -54,7 +58,7 @@ class Lake:
                 row_factory=dict_row,
                 application_name=name,
                 connect_timeout=10,
-                options=f"-c lock_timeout={LOCK_TIMEOUT} -c idle_in_transaction_session_timeout={IDLE_TIMEOUT} -c TimeZone=UTC -c search_path=pgstac,public",
+                options=_OPTIONS,
             )
         except psycopg.OperationalError as error:
             where = f"{self.database.host}:{self.database.port}/{self.database.name}"

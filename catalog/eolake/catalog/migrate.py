@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from importlib.metadata import version
 from importlib.resources import files
-from typing import LiteralString, cast
 
 from eolake.catalog.lake import Connection, Lake
 
@@ -38,7 +37,9 @@ PGSTAC_ROLES = """
         end loop;
     end $$
 """
-"""pgSTAC's migration takes on its roles, which only a superuser may do without being a member: neither our cluster nor a managed server has one."""
+"""pgSTAC's migration takes on its roles, which only a superuser may do without being a member.
+
+Neither our cluster nor a managed server lets us be one."""
 
 log = logging.getLogger(__name__)
 
@@ -107,5 +108,5 @@ def _ledger(connection: Connection, done: set[str]) -> None:
     for entry in sorted(folder.iterdir(), key=lambda e: e.name):
         if entry.name.endswith(".sql") and entry.name not in done:
             with connection.transaction():
-                connection.execute(cast("LiteralString", entry.read_text("utf-8")))
+                connection.execute(entry.read_text("utf-8"))
                 _record(connection, entry.name)

@@ -1,8 +1,8 @@
 """SQL lives in `.sql` files: this loads the named queries of one file.
 
-    -- name: claim
-    -- One line that says what it does.
-    select …;
+-- name: claim
+-- One line that says what it does.
+select …;
 """
 
 from __future__ import annotations

@@ -25,6 +25,10 @@ RAW = "raw/"
 """Downloads wait here; they belong to granules, not to publications."""
 
 
+Expected = Mapping[tuple[str, str], Mapping[str, Any]]
+"""What the ledger shows, by (collection, item id)."""
+
+
 @dataclass(kw_only=True)
 class Report:
     """What `check` found; each fault says where, what and which."""
@@ -90,7 +94,7 @@ def _is_record(key: str, owned: Mapping[str, int]) -> bool:
     return name == RECORD_NAME and f"{folder}/{ITEM_NAME}" in owned
 
 
-def _check_items(connection: Connection, store: Store, expected: Mapping[tuple[str, str], Any], owned: Mapping[str, int], report: Report) -> None:
+def _check_items(connection: Connection, store: Store, expected: Expected, owned: Mapping[str, int], report: Report) -> None:
     """Ledger and catalog: presence, hrefs, geometry and time."""
     unfound = set(expected)
     for row in pgstac.all_items(connection):
@@ -122,7 +126,7 @@ def _item_faults(row: Mapping[str, Any], wanted: Mapping[str, Any], store: Store
         yield f"its time {row['datetime']:%FT%T} to {row['end_datetime']:%FT%T} is not the published one"
 
 
-def _check_datasets(connection: Connection, store: Store, expected: Mapping[tuple[str, str], Any], report: Report) -> None:
+def _check_datasets(connection: Connection, store: Store, expected: Expected, report: Report) -> None:
     """Ledger and cube: presence, and the rows without which nobody finds a dataset."""
     by_id = {row["dataset_id"]: row for row in expected.values()}
     unfound = set(by_id)

@@ -6,9 +6,9 @@ from datacube.utils.uris import split_uri
 
 from eolake.catalog import pgstac
 from eolake.catalog.errors import UsageError
+from eolake.catalog.lake import Lake
 from eolake.catalog.ledger import publications
 from eolake.catalog.queries import load_queries
-from eolake.catalog.lake import Lake
 
 SQL = load_queries("eolake.cube", "odc")
 

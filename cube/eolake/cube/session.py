@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import TracebackType
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import psycopg
 from datacube.cfg import ODCConfig
@@ -59,7 +59,7 @@ class Session:
             index = cast("Index", index_connect(environment, application_name="eolake"))
         except DBAPIError as error:
             raise Unreachable(f"the cube index does not answer ({error.orig}); run `eolake up --detach`") from error
-        index._db._engine.update_execution_options(preserve_rowcount=True)
+        index._db._engine.update_execution_options(preserve_rowcount=True)  # noqa: SLF001 - the driver has no public road to its engine
         return index
 
     @cached_property
@@ -84,7 +84,7 @@ class Session:
         if "connection" in self.__dict__:
             self.connection.close()
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -97,7 +97,7 @@ class Session:
         REPEATABLE READ. Faults of the database that pass are raised as Transient."""
         try:
             with self.index.transaction() as transaction:
-                connection = cast("Any", transaction)._connection._connection.connection.driver_connection
+                connection = cast("Any", transaction)._connection._connection.connection.driver_connection  # noqa: SLF001
                 with psycopg.Cursor[DictRow](connection, row_factory=dict_row) as cursor:
                     cursor.execute(
                         "select set_config('lock_timeout', %s, true), set_config('idle_in_transaction_session_timeout', %s, true), "

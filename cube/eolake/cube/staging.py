@@ -133,8 +133,13 @@ class _Writer:
         write_thumbnail([self.previews[name] for name in collection.thumbnail], collection, path)
         self.store.put(f"{self.prefix}/{path.name}", path)
         self.assets["thumbnail"] = StoredAsset(
-            href=f"./{path.name}", media_type="image/png", roles=("thumbnail",), title="Thumbnail", size=path.stat().st_size, checksum=multihash(path)
-        )  # fmt: skip
+            href=f"./{path.name}",
+            media_type="image/png",
+            roles=("thumbnail",),
+            title="Thumbnail",
+            size=path.stat().st_size,
+            checksum=multihash(path),
+        )
 
 
 def preview(pixels: Pixels, side: int) -> Pixels:
@@ -146,8 +151,15 @@ def preview(pixels: Pixels, side: int) -> Pixels:
 
 def _band_asset(name: str, title: str, roles: tuple[str, ...], facts: CogFacts, properties: Mapping[str, Any]) -> StoredAsset:
     return StoredAsset(
-        href=f"./{name}", media_type=COG_MEDIA_TYPE, roles=roles, title=title, size=facts.size, checksum=facts.checksum, facts=facts, properties=properties
-    )  # fmt: skip
+        href=f"./{name}",
+        media_type=COG_MEDIA_TYPE,
+        roles=roles,
+        title=title,
+        size=facts.size,
+        checksum=facts.checksum,
+        facts=facts,
+        properties=properties,
+    )
 
 
 def _record(draft: Draft, lease: Lease, prefix: str, item: Mapping[str, Any], assets: Mapping[str, StoredAsset], body: bytes) -> Record:

@@ -94,8 +94,13 @@ def claim(
 ) -> list[Granule]:
     """Lease up to `limit` granules that are due, among `only` when it is given."""
     parameters = {
-        "owner": owner, "lease": lease, "limit": limit, "waiting": waiting, "leased": LEASED[waiting], "only": list(only) if only is not None else None,
-    }  # fmt: skip
+        "owner": owner,
+        "lease": lease,
+        "limit": limit,
+        "waiting": waiting,
+        "leased": LEASED[waiting],
+        "only": list(only) if only is not None else None,
+    }
     return [Granule.of(row) for row in connection.execute(SQL["claim"], parameters)]
 
 

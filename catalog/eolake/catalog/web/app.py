@@ -62,7 +62,7 @@ def create_app(lake: Lake, *, root_path: str = "") -> FastAPI:
         stac_fastapi_version=version("eolake"),
         enabled_extensions=None,
     )
-    client = partial(
+    client = partial(  # type: ignore[call-arg]  # attributes of a base without types
         LakeClient,
         landing_page_id=settings.stac_fastapi_landing_id,
         title=settings.stac_fastapi_title,
