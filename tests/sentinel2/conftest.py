@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,8 +53,7 @@ def drafts(tmp_path: Path) -> Drafts:
     """drafts(path): what the sensor makes of a product."""
 
     def made(path: Path) -> list[Draft]:
-        workspace = tmp_path / f"workspace-{path.name}"
-        workspace.mkdir()
-        return list(Sentinel2Sensor().open(path, workspace))
+        workspace = tempfile.mkdtemp(prefix="workspace-", dir=tmp_path)
+        return list(Sentinel2Sensor().open(path, Path(workspace)))
 
     return made

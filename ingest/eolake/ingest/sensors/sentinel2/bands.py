@@ -62,8 +62,15 @@ def _source(tile: TileMetadata, band: declaration.Band, path: Path, added: Mappi
         shape=profile.shape,
         transform=grid(tile, RESOLUTION[band.grid], profile, path),
         crs=tile.crs,
-        added=added[band.aliases[0]] if band.aliases[0] in BAND_CODES else 0,
+        added=_added(tile, band.aliases[0], added),
     )
+
+
+def _added(tile: TileMetadata, code: str, added: Mapping[str, int]) -> int:
+    """0 for what is no reflectance."""
+    if code in BAND_CODES and code not in added:
+        raise BadProduct(f"the product metadata of {tile.name.text} gives no offset for {code}, but for others")
+    return added.get(code, 0)
 
 
 def grid(tile: TileMetadata, resolution: int, profile: safe.RasterProfile, path: Path) -> Affine:

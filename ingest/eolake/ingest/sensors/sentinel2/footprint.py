@@ -18,8 +18,8 @@ DIGITS = 6
 """Decimal places of a degree: 0.1 m."""
 SEGMENT = 10_000.0
 """m; a straight edge in UTM is a curve in longitude and latitude: pieces of this length keep it within 2 m."""
-TOLERANCE = 0.0001
-"""Degrees, 10 m: the steps of pixels in outlines that were traced from a raster."""
+TOLERANCE = 0.0003
+"""Degrees, 30 m: smooths the steps in outlines that were traced from a raster (2,500 corners for one slanted edge)."""
 LARGEST = 100.0
 """Square degrees; tiles have 1 to 8. More means that the outline encloses the wrong side of the Earth."""
 

@@ -26,7 +26,7 @@ ROWS = 512
 """Rows that are worked on at a time: temporary arrays stay small."""
 
 
-def offsets_to_add(baseline: str, product: ProductMetadata | None, where: str) -> dict[str, int]:
+def offsets_to_add(baseline: str, product: ProductMetadata | None) -> dict[str, int]:
     """What each band code needs so that a reflectance of 0 is stored as 1000.
 
     The metadata's own offsets count. Where a product has no product metadata (AWS layout) its baseline tells. BadProduct
@@ -39,9 +39,11 @@ def offsets_to_add(baseline: str, product: ProductMetadata | None, where: str) -
             raise BadProduct(f"{product.path}: baseline {baseline} has band offsets since {OFFSET_SINCE}, but none are given")
         return dict.fromkeys(BAND_CODES, OFFSET)
     added = {code: OFFSET + offset for code, offset in product.offsets.items()}
-    lowered = [f"{code} ({OFFSET - value})" for code, value in added.items() if value < 0]
+    lowered = [f"{code} ({product.offsets[code]})" for code, value in added.items() if value < 0]
     if lowered:
-        raise BadProduct(f"{where}: the offsets of {', '.join(lowered)} are larger than {OFFSET}; lowering them would lose dark pixels")
+        raise BadProduct(
+            f"{product.path}: the offsets of {', '.join(lowered)} are below -{OFFSET}; lowering the pixels would lose dark ones"
+        )
     return added
 
 

@@ -52,7 +52,7 @@ def draft(granule: Granule, scene: Scene, parts: Layout) -> Draft:
     """The draft of one tile; only the headers of its rasters are read."""
     collection = declared(scene.collection)
     files = band_files(granule, collection, scene.id)
-    added = offsets_to_add(scene.baseline, scene.product, scene.id)
+    added = offsets_to_add(scene.baseline, scene.product)
     found = bands.sources(scene.tile, collection, files, added)
     return Draft(
         item=draft_item(scene),
