@@ -1,0 +1,214 @@
+"""Pixels of the inputs of one output, block by block, as an analysis computes on them.
+
+Every sample is the nearest pixel of the source; where the source is finer than the output, each output pixel is the mean of k × k
+samples spread evenly over it (k = 2 from 20 m to 30 m, 3 from 10 m to 30 m, 2 from 10 m to 20 m, where these are the very four pixels).
+Thus all bands of an output pixel describe the same piece of ground, whatever their own pixel size, and nothing from beyond its edges or
+from under a cloud flows in: a pixel is clear only when all of its samples of the quality band are. Bilinear or cubic kernels would mix
+cloudy neighbours into clear pixels. Scale and offset are those of the item, applied before pixels of several scenes meet.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from affine import Affine
+from odc.geo.geobox import GeoBox
+
+from eolake.analysis.base import Analysis, Input
+from eolake.analysis.families import Mask, band_declarations, bands_of, mask_of
+from eolake.catalog.declaration import declared
+from eolake.catalog.stac.items import ITEM_NAME
+from eolake.catalog.store import Store
+
+if TYPE_CHECKING:
+    from datacube import Datacube
+    from datacube.model import Dataset
+
+    from eolake.analysis.plan import Source, Task
+
+Array = np.ndarray[Any, Any]
+BUDGET = 400 * 2**20
+"""Bytes of float32 input in one block."""
+SIDES = (2048, 1024, 512, 256)
+"""Pixels of a block's side: the largest whose input fits the budget."""
+MOST_SAMPLES = 8
+"""Per side of an output pixel."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """A source with what is needed to read it."""
+
+    source: Source
+    dataset: Dataset
+    bands: Mapping[str, str]
+    """Variable → band."""
+    scales: Mapping[str, tuple[float, float]]
+    """Variable → (scale, offset) of this item."""
+    nodata: Mapping[str, float | None]
+    """By band."""
+    resolution: Mapping[str, tuple[float, str]]
+    """Band → (pixel size, CRS)."""
+    mask: Mask | None
+
+
+def open_scenes(cube: Datacube, store: Store, entry: Input, sources: Iterable[Source]) -> list[Scene]:
+    """The sources that have the input's bands, with scales from their item.json.
+
+    LookupError when a dataset is not in the cube any more."""
+    wanted = [source for source in sources if bands_of(declared(source.collection), entry)]
+    datasets = {dataset.id: dataset for dataset in cube.index.datasets.bulk_get([source.dataset_id for source in wanted])}
+    missing = [source.item_id for source in wanted if source.dataset_id not in datasets]
+    if missing:
+        raise LookupError(f"not in the cube any more: {', '.join(missing)}")
+    return [_open(store, entry, source, datasets[source.dataset_id]) for source in wanted]
+
+
+def _open(store: Store, entry: Input, source: Source, dataset: Dataset) -> Scene:
+    item = json.loads(store.get(f"{source.prefix}/{ITEM_NAME}"))
+    collection = declared(source.collection)
+    bands = band_declarations(collection, entry)
+    mask = mask_of(collection, entry.masked)
+    names = [*(band.name for band in bands.values()), *([mask.band] if mask else [])]
+    return Scene(
+        source=source,
+        dataset=dataset,
+        bands={variable: band.name for variable, band in bands.items()},
+        scales={variable: scale_of(item["assets"][band.name]) for variable, band in bands.items()},
+        nodata={name: collection.band(name).nodata for name in names},
+        resolution={name: _resolution(item, name) for name in names},
+        mask=mask,
+    )
+
+
+def scale_of(asset: Mapping[str, Any]) -> tuple[float, float]:
+    """(scale, offset) of a band asset: what the item says, which is the collection's unless it differs."""
+    (band,) = asset["raster:bands"]
+    return float(band.get("scale", 1)), float(band.get("offset", 0))
+
+
+def _resolution(item: Mapping[str, Any], band: str) -> tuple[float, str]:
+    asset = item["assets"][band]
+    return abs(float(asset["proj:transform"][0])), str(asset.get("proj:code") or asset.get("proj:wkt2"))
+
+
+def native_geobox(store: Store, entry: Input, source: Source) -> GeoBox:
+    """The grid of a scene's coarsest band."""
+    item = json.loads(store.get(f"{source.prefix}/{ITEM_NAME}"))
+    names = [band.name for band in band_declarations(declared(source.collection), entry).values()]
+    name = max(names, key=lambda name: _resolution(item, name)[0])
+    asset = item["assets"][name]
+    crs = _resolution(item, name)[1]
+    return GeoBox((asset["proj:shape"][0], asset["proj:shape"][1]), Affine(*asset["proj:transform"][:6]), crs)
+
+
+def geobox_of(analysis: Analysis, store: Store, task: Task) -> GeoBox:
+    """The grid of an output: its tile, or its scene's own."""
+    if analysis.grid is not None and task.tile is not None:
+        return analysis.grid.spec()[task.tile]
+    (entry, *_) = analysis.inputs.values()
+    return native_geobox(store, entry, task.sources[0])
+
+
+def blocks(shape: tuple[int, int], layers: int, variables: int) -> Iterator[tuple[slice, slice]]:
+    """Windows (rows, columns) that cover the shape, as large as the budget allows for so many layers of float32."""
+    pixel = 4 * max(1, layers) * variables
+    side = next((side for side in SIDES if side * side * pixel <= BUDGET), SIDES[-1])
+    for row in range(0, shape[0], side):
+        for column in range(0, shape[1], side):
+            yield slice(row, min(row + side, shape[0])), slice(column, min(column + side, shape[1]))
+
+
+def load_block(cube: Datacube, scenes: Sequence[Scene], variables: Sequence[str], geobox: GeoBox) -> xr.Dataset:
+    """Float32 variables (time, y, x) on a block's grid: one layer for each solar day, ascending.
+
+    Where scenes of one day overlap, the pixel of the first in order of (collection, item id) that has all variables counts."""
+    days = sorted({scene.source.solar.date() for scene in scenes})
+    stack = np.full((len(variables), len(days), *geobox.shape), np.nan, np.float32)
+    for scene in sorted(scenes, key=lambda scene: (scene.source.collection, scene.source.item_id)):
+        layer = stack[:, days.index(scene.source.solar.date())]
+        values = _read(cube, scene, variables, geobox)
+        fresh = np.isnan(layer[0]) & ~np.isnan(values).any(axis=0)
+        np.copyto(layer, values, where=fresh)
+    times = np.array(days, dtype="datetime64[D]").astype("datetime64[ns]")
+    rows, columns = (np.asarray(geobox.coordinates[name].values) for name in geobox.dimensions)
+    coordinates = {"time": times, "y": rows, "x": columns}
+    return xr.Dataset({name: (("time", "y", "x"), stack[index]) for index, name in enumerate(variables)}, coordinates)
+
+
+def _read(cube: Datacube, scene: Scene, variables: Sequence[str], geobox: GeoBox) -> Array:
+    """(variable, y, x) float32 of one scene; NaN where it has nothing or the ground is hidden."""
+    samples = {name: _samples(scene.resolution[name], geobox) for name in scene.resolution}
+    raw = _load(cube, scene, samples, geobox)
+    found = np.stack([_mean(raw[band], scene.nodata[band], samples[band]) for band in (scene.bands[name] for name in variables)])
+    for index, name in enumerate(variables):
+        scale, offset = scene.scales[name]
+        found[index] = (found[index] * scale + offset).astype(np.float32)
+    if scene.mask:
+        found[:, hidden(raw[scene.mask.band], scene.mask, samples[scene.mask.band])] = np.nan
+    return found.astype(np.float32)
+
+
+def _samples(resolution: tuple[float, str], geobox: GeoBox) -> int:
+    """k: how many samples per side an output pixel needs; 1 where pixel sizes can not be compared."""
+    size, crs = resolution
+    from odc.geo import CRS
+
+    source, target = CRS(crs), geobox.crs
+    if target is None or source.units != target.units:
+        return 1
+    return max(1, min(MOST_SAMPLES, math.ceil(abs(geobox.resolution.x) / size - 0.01)))
+
+
+def _load(cube: Datacube, scene: Scene, samples: Mapping[str, int], geobox: GeoBox) -> dict[str, Array]:
+    """Stored values by band, each on the block's grid refined by its number of samples."""
+    found: dict[str, Array] = {}
+    for k in sorted(set(samples.values())):
+        names = [name for name in samples if samples[name] == k]
+        fine = refined(geobox, k)
+        loaded = cube.load(datasets=[scene.dataset], measurements=names, like=fine, resampling="nearest", skip_broken_datasets=False)
+        found |= {name: loaded[name].values[0] for name in names}
+    return found
+
+
+def refined(geobox: GeoBox, k: int) -> GeoBox:
+    """The same area in pixels of 1/k of the size."""
+    if k == 1:
+        return geobox
+    rows, columns = geobox.shape
+    return GeoBox((rows * k, columns * k), geobox.affine @ Affine.scale(1 / k), geobox.crs)
+
+
+def _cells(data: Array, k: int) -> Array:
+    """(rows, columns, k · k): the samples of each output pixel."""
+    rows, columns = data.shape[0] // k, data.shape[1] // k
+    return data.reshape(rows, k, columns, k).swapaxes(1, 2).reshape(rows, columns, k * k)
+
+
+def _mean(data: Array, nodata: float | None, k: int) -> Array:
+    """Mean of the valid samples, float64; NaN where there is none."""
+    valid = np.ones(data.shape, bool) if nodata is None or math.isnan(nodata) else data != nodata
+    if data.dtype.kind == "f":
+        valid &= ~np.isnan(data)
+    if k == 1:
+        return np.where(valid, data, np.nan)
+    total = np.where(valid, data, 0).astype(np.float64)
+    count = _cells(valid, k).sum(axis=2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(_cells(total, k).sum(axis=2) / count)
+
+
+def hidden(quality: Array, mask: Mask, k: int = 1) -> Array:
+    """True where any sample of the quality band hides the ground or says nothing."""
+    found = np.isin(quality, list(mask.values)) if mask.values else np.zeros(quality.shape, bool)
+    for offset, length, values in mask.fields:
+        found |= np.isin((quality >> offset) & ((1 << length) - 1), list(values))
+    if mask.nodata is not None:
+        found |= quality == mask.nodata
+    return found if k == 1 else np.asarray(_cells(found, k).any(axis=2))
