@@ -118,6 +118,18 @@ def test_a_crashed_database_is_reported_and_mended(lake: Path) -> None:
     assert landing_page(f"{mended['stac']}/collections")["collections"] is not None
 
 
+def test_workers_are_part_of_it(lake: Path) -> None:
+    up(lake)
+    assert up(lake, "--workers", "1")["started"] == ["worker-1"]
+    assert up(lake, "--workers", "1")["started"] == []
+    kill(parts(lake)["worker-1"]["pid"])
+    assert states(lake) == {"postgresql": "running", "http": "running", "worker-1": "crashed"}
+    assert up(lake)["started"] == ["worker-1"]
+    pid = parts(lake)["worker-1"]["pid"]
+    assert "worker-1" in eolake(lake, "down")
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
 def test_datacube_needs_nothing_but_env(lake: Path) -> None:
     up(lake)
     code = "import datacube; cube = datacube.Datacube(); print(len(cube.list_products()), cube.index.environment.index_driver)"
