@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def _bring_in(account: Account) -> Mapping[str, int]:
         _lake("ingest", "demo-lake/products")
     with account.step("Analysis: NDVI and NBR of every scene, and their monthly medians"):
         bbox = ",".join(str(side) for side in BBOX)
-        _lake("analyse", "vegetation_indices", "--datetime", "/".join(TIME), "--bbox", bbox)
+        _lake("analyse", "vegetation_indices", "--datetime", "/".join(TIME), "--bbox", bbox, "--mix")
     return before
 
 
@@ -139,12 +140,29 @@ def _cube() -> dict[str, Any]:
     cell = abs(float(nbr.x[1] - nbr.x[0]) * float(nbr.y[1] - nbr.y[0])) / 10_000
     hectares = {name: float((change > limit).sum()) * cell for name, limit in (("burnt", 0.27), ("severe", 0.66))}
     sizes = " × ".join(f"{count} {name}" for name, count in nbr.sizes.items())
-    print(f"   {MONTHLY}: {sizes}, {cell * 10_000:.0f} m² each, {nbr.odc.crs}")
+    print(f"   {MONTHLY}: {sizes}, pixels of {cell:.2f} ha, EPSG:{nbr.odc.crs.epsg}")
     print(f"   burnt (dNBR > 0.27): {hectares['burnt']:,.0f} ha, of it severely (dNBR > 0.66): {hectares['severe']:,.0f} ha")
+    print(f"   against the dNBR of the landscape that the products were made from: {_difference(change):.3f} off on average")
     picture = LAKE / "nbr_change.png"
     draw_change(before, after, picture)
     print(f"   drawn: {picture.relative_to(ROOT)}")
     return {"picture": picture, **hectares}
+
+
+def _difference(change: Any) -> float:
+    """Mean absolute difference of the dNBR from that of the landscape at the same places."""
+    import numpy as np
+
+    from eolake.ingest.simulators.products.landscape import FIRE, Landscape
+    from eolake.ingest.simulators.products.spectra import bands
+
+    x, y = np.meshgrid(change.x.values, change.y.values)
+    nbr = []
+    for when in (FIRE - timedelta(days=6), FIRE + timedelta(days=18)):
+        ground = Landscape().sample(x, y, "EPSG:3577", when)
+        near, short = (ground.reflectance(bands("landsat_8")[name]) for name in ("B5", "B7"))
+        nbr.append((near - short) / (near + short))
+    return float(abs(change - (nbr[0] - nbr[1])).mean())
 
 
 def _sum_up(account: Account, facts: Mapping[str, Any], before: Mapping[str, int], *, again: bool) -> None:
@@ -156,7 +174,7 @@ def _sum_up(account: Account, facts: Mapping[str, Any], before: Mapping[str, int
     if added:
         print("\nAdded by this run: " + ", ".join(f"{count} {name}" for name, count in added.items()) + ".")
     elif again:
-        print("\nNothing to do: everything was there already, and nothing was written.")
+        print("\nNothing to do: everything was there already.")
     slowest = max(account.steps, key=lambda step: step[1])
     print(f"All in {time.monotonic() - account.began:.1f} s (longest: {slowest[0].split(':')[0].lower()}, {slowest[1]:.1f} s).")
     print(f"Picture: {facts['picture'].relative_to(ROOT)}")

@@ -40,7 +40,7 @@ def draw_change(before: Any, after: Any, path: Path) -> None:
             side.set_color("#888888")
     _draw_scale(axes[0], _extent(before))
     figure.suptitle("A fire in a synthetic landscape over New South Wales, seen by Landsat 8 and Sentinel-2 through eolake", fontsize=12.5)
-    figure.savefig(path, dpi=110, metadata={"Software": None})
+    figure.savefig(path, dpi=100, metadata={"Software": None})
     plt.close(figure)
 
 
