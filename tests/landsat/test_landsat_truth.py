@@ -18,8 +18,9 @@ from pyproj import Transformer
 from shapely.geometry.base import BaseGeometry
 from support.landsat_products import product
 
+from eolake.catalog.declaration import declared
 from eolake.ingest.sensors import identify
-from eolake.ingest.sensors.landsat import LandsatSensor, mtl
+from eolake.ingest.sensors.landsat import LandsatSensor, bands, mtl
 from eolake.ingest.sensors.landsat.item import draft_item
 from eolake.ingest.sensors.landsat.scene import scene
 from eolake.ingest.sensors.landsat.sensor import metadata_geometry
@@ -188,3 +189,24 @@ def test_projection_of_a_generated_product_is_that_of_its_rasters(tmp_path: Path
     (draft,) = LandsatSensor().open(made.write(tmp_path), tmp_path / "none")
     assert draft.item.properties["proj:code"] == "EPSG:32656"
     assert draft.bands["red"].read().crs == "EPSG:32656"
+
+
+METADATA_ONLY = {
+    "etm/LE07_L2SP_021030_20100109_20200911_02_T1_MTL.xml": "ls7_c2_l2",
+    "oli-tirs/LC08_L2SP_047027_20201204_20210313_02_T1_MTL.txt": "ls8_c2_l2",
+    "oli-tirs/LC08_L2SR_084024_20160111_20201016_02_T1_MTL.xml": "ls8_c2_l2sr",
+    "oli-tirs/LC09_L2SP_010065_20220129_20220131_02_T1_MTL.txt": "ls9_c2_l2",
+}
+
+
+@pytest.mark.parametrize("file", METADATA_ONLY)
+def test_real_metadata_lists_every_declared_band_with_its_scale(samples: Path, file: str) -> None:
+    facts = mtl.read(samples / USGS / file)
+    found = scene(facts)
+    collection = declared(METADATA_ONLY[file])
+    assert found.collection_id == collection.id
+    present = {name.upper(): Path(name) for name in found.files}
+    assert len(present) == len(collection.bands)  # nothing that USGS delivers is left out
+    files = bands.band_files(found, collection, present)
+    assert sorted(path.name for path in files.values()) == sorted(found.files)
+    bands.check_scales(facts, collection)
