@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import time
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,7 +62,7 @@ def test_id_and_uri_are_the_ones_that_datacube_makes(ours: Dataset, theirs: Data
     assert ours.uri == theirs.uri == f"{FOLDER}/item.json"
 
 
-@pytest.mark.parametrize("name", ["LC08_L2SP_090084_20200101", str(uuid.uuid4()), "Ü ü", "a\nb"])
+@pytest.mark.parametrize("name", ["LC08_L2SP_090084_20200101", "8f1d5b1e-5a44-4c0f-9f0c-2d0a4c6f9a11", "Ü ü", "a\nb"])
 def test_ids_of_any_item_name(name: str, stored_item: dict[str, Any]) -> None:
     theirs = next(stac2ds([pystac.Item.from_dict({**stored_item, "id": name})]))
     assert dataset_id("example_l2", name) == theirs.id
