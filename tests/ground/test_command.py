@@ -19,7 +19,7 @@ from eolake.catalog.commands import ALIASES, SECTIONS
 HEAVY = ("datacube", "xarray", "numpy", "rasterio", "dask", "sqlalchemy", "psycopg", "pydantic", "pystac", "fastapi")
 
 
-OURS = [entry.name for entry in entry_points(group="eolake.commands") if entry.dist and entry.dist.name == "eolake"]
+OURS = sorted(entry.name for entry in entry_points(group="eolake.commands") if entry.dist and entry.dist.name == "eolake")
 
 
 def eolake(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
