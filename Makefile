@@ -18,7 +18,7 @@ demo: bootstrap
 	@$(BIN)/python scripts/demo.py $(ARGS)
 
 test: bootstrap
-	@$(BIN)/pytest -q -n $(JOBS) $(ARGS)
+	@$(BIN)/pytest -q -n $(JOBS) --dist loadfile $(ARGS)
 
 check: bootstrap
 	$(BIN)/ruff check

@@ -23,9 +23,6 @@ from eolake.catalog.local.cluster import ELSEWHERE, Cluster, port_is_free
 from eolake.catalog.local.files import locked
 from eolake.catalog.settings import DatabaseConfig
 
-pytestmark = pytest.mark.xdist_group("cluster")
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root meets folders that the server's user can't enter")
-
 
 def open_folder() -> Path:
     """A folder that every user can enter (pytest's own are closed)."""

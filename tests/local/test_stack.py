@@ -21,8 +21,6 @@ import pytest
 
 from eolake.catalog.local.cluster import Cluster
 
-pytestmark = pytest.mark.xdist_group("stack")
-
 
 def eolake(folder: Path, *arguments: str, code: int = 0) -> str:
     answer = subprocess.run([sys.executable, "-m", "eolake.catalog", *arguments], cwd=folder, capture_output=True, text=True, check=False)
