@@ -23,6 +23,8 @@ from eolake.catalog.local.cluster import ELSEWHERE, Cluster, port_is_free
 from eolake.catalog.local.files import locked
 from eolake.catalog.settings import DatabaseConfig
 
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root meets folders that the server's user can't enter")
+
 
 def open_folder() -> Path:
     """A folder that every user can enter (pytest's own are closed)."""
