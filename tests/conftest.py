@@ -7,8 +7,9 @@ import json
 import os
 import sys
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -77,12 +78,24 @@ def _lake(folder: Path, config: DatabaseConfig, name: str) -> Lake:
     return Lake(settings=load_settings(folder / "eolake.toml"))
 
 
+@contextmanager
+def _fresh_lake(cluster: DatabaseConfig, folder: Path) -> Iterator[Lake]:
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    _admin(cluster, f"create database {name} template {TEMPLATE}")
+    lake = _lake(folder, cluster, name)
+    (folder / "lake" / "objects").mkdir()
+    yield lake
+    _admin(cluster, f"drop database {name} with (force)")
+
+
 @pytest.fixture
 def lake(cluster: DatabaseConfig, tmp_path: Path) -> Iterator[Lake]:
     """A lake with an empty folder store and a fresh clone of the migrated database."""
-    name = f"t_{uuid.uuid4().hex[:12]}"
-    _admin(cluster, f"create database {name} template {TEMPLATE}")
-    lake = _lake(tmp_path, cluster, name)
-    (tmp_path / "lake" / "objects").mkdir()
-    yield lake
-    _admin(cluster, f"drop database {name} with (force)")
+    with _fresh_lake(cluster, tmp_path) as lake:
+        yield lake
+
+
+@pytest.fixture(scope="session")
+def fresh_lake(cluster: DatabaseConfig) -> Callable[[Path], AbstractContextManager[Lake]]:
+    """`with fresh_lake(folder) as lake`: for lakes that several tests look at."""
+    return partial(_fresh_lake, cluster)
