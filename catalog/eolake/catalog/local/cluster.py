@@ -28,6 +28,7 @@ from pydantic import SecretStr
 
 from eolake.catalog.errors import ConfigError, Unreachable
 from eolake.catalog.local.files import locked, write_private
+from eolake.catalog.local.loopback import ensure_loopback
 from eolake.catalog.local.postgres import Programs, find_bindir, find_programs, server_user
 from eolake.catalog.settings import DatabaseConfig
 
@@ -146,6 +147,7 @@ class Cluster:
 
         Two callers at once wait for each other. ConfigError without PostgreSQL or PostGIS, Unreachable when it does not start."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        ensure_loopback()
         with locked(self.folder / "cluster.lock"):
             home = self._settle()
             if not self.exists():

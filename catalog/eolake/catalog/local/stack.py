@@ -17,6 +17,7 @@ from eolake.catalog.errors import Unreachable
 from eolake.catalog.lake import Lake
 from eolake.catalog.local.cluster import Cluster, free_port, port_is_free
 from eolake.catalog.local.files import locked
+from eolake.catalog.local.loopback import ensure_loopback
 from eolake.catalog.local.processes import Process, Record, eolake_command, read_record, start, stop, tail, this_process, write_record
 from eolake.catalog.settings import CONFIG_NAME, Settings
 
@@ -55,6 +56,7 @@ class Stack:
     def up(self, *, workers: int = 0, port: int | None = None, note: Note) -> list[str]:
         """Start or mend whatever does not run; the names of what was started (empty: everything ran already)."""
         self.settings.state.mkdir(parents=True, exist_ok=True)
+        ensure_loopback()
         with locked(self.settings.state / "stack.lock"):
             self._leave_old_place(note)
             started = [*self._database_up(note), *self._app_up(port, note)]
