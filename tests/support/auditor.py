@@ -28,10 +28,10 @@ UNKNOWN_TO_OBJECTS = {"record.json"}
 def audit(lake: Lake) -> list[str]:
     """Everything that is not as it must be."""
     with lake.connect(name="auditor") as connection:
-        return [*_catalog_and_cube(connection), *_store(lake, connection), *_once(connection)]
+        return [*audit_catalog_and_cube(connection), *_store(lake, connection), *_once(connection)]
 
 
-def _catalog_and_cube(connection: Connection) -> list[str]:
+def audit_catalog_and_cube(connection: Connection) -> list[str]:
     published = {(r["collection"], r["item_id"]): r for r in connection.execute(PUBLICATIONS)}
     items = Counter((r["collection"], r["id"]) for r in connection.execute(ITEMS))
     datasets = {(r["collection"], r["item_id"]): r for r in connection.execute(DATASETS)}
@@ -67,8 +67,5 @@ def _store(lake: Lake, connection: Connection) -> list[str]:
 def _once(connection: Connection) -> list[str]:
     events = {row["granule_id"]: row["n"] for row in connection.execute(EVENTS)}
     faults = [f"granule {granule} was published {n} times" for granule, n in events.items() if n != 1]
-    rows = connection.execute(GRANULES)
-    for row in rows:
-        if (row["state"] == "published") != (row["n"] == 1):
-            faults.append(f"granule {row['granule_id']} is {row['state']} with {row['n']} publications")
-    return faults
+    rows = [row for row in connection.execute(GRANULES) if (row["state"] == "published") != (row["n"] == 1)]
+    return [*faults, *(f"granule {row['granule_id']} is {row['state']} with {row['n']} publications" for row in rows)]

@@ -7,6 +7,7 @@ rows and no uri, and says nothing), timeouts below every lease, and pgSTAC's sea
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -42,6 +43,9 @@ PASSING = (
 )
 """Faults of the database that pass by themselves."""
 
+_OPENING = threading.Lock()
+"""datacube asks alembic for the schema's version, whose environment is one for the whole process."""
+
 
 @dataclass(kw_only=True)
 class Session:
@@ -56,7 +60,8 @@ class Session:
         """The ODC index; Unreachable when the database does not answer."""
         environment = ODCConfig(raw_dict={"default": odc_environment(self.lake)})["default"]
         try:
-            index = cast("Index", index_connect(environment, application_name="eolake"))
+            with _OPENING:
+                index = cast("Index", index_connect(environment, application_name="eolake"))
         except DBAPIError as error:
             raise Unreachable(f"the cube index does not answer ({error.orig}); run `eolake up --detach`") from error
         index._db._engine.update_execution_options(preserve_rowcount=True)  # noqa: SLF001 - the driver has no public road to its engine
