@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from typing import Any
 import psutil
 
 from eolake.catalog.lake import Connection, Lake
+from eolake.catalog.ledger import granules
+from eolake.ingest.providers.folder import look
 
 PROBE = Path(__file__).with_name("probe")
 STATISTICS = """
@@ -48,7 +51,15 @@ def command(lake: Lake, *arguments: str | Path) -> list[str]:
 
 def run(lake: Lake, *arguments: str | Path, timeout: float = 120, **more: str) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
-    return subprocess.run(command(lake, *arguments), env=environment(**more), capture_output=True, text=True, timeout=timeout, check=False)
+    return subprocess.run(
+        command(lake, *arguments),
+        env=environment(**more),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        start_new_session=True,
+    )
 
 
 def ingest(lake: Lake, *arguments: str | Path, **more: str) -> tuple[int, dict[str, Any]]:
@@ -56,6 +67,12 @@ def ingest(lake: Lake, *arguments: str | Path, **more: str) -> tuple[int, dict[s
     done = run(lake, "--json", "ingest", *arguments, **more)
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)
+
+
+def offer(lake: Lake, *paths: Path) -> None:
+    """Register products, as `ingest --no-wait` does, without a process of its own."""
+    with lake.connect() as connection:
+        granules.offer(connection, look(paths).offers)
 
 
 def start(lake: Lake, *arguments: str | Path, log: Path | None = None, **more: str) -> subprocess.Popen[bytes]:
@@ -83,6 +100,15 @@ def states(lake: Lake) -> dict[str, int]:
     """Granules by state."""
     with lake.connect() as connection:
         return {row["state"]: row["n"] for row in connection.execute("select state, count(*) as n from eolake.granule group by state")}
+
+
+def wait_for(lake: Lake, condition: str, *, timeout: float = 60) -> None:
+    """Until some granule is in that condition (SQL over eolake.granule)."""
+    until = time.monotonic() + timeout
+    with lake.connect() as connection:
+        while connection.execute(f"select from eolake.granule where {condition} limit 1").fetchone() is None:
+            assert time.monotonic() < until, (condition, states(lake))
+            time.sleep(0.05)
 
 
 def granule(lake: Lake, name: str) -> Mapping[str, Any]:

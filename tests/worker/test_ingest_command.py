@@ -10,7 +10,7 @@ from pathlib import Path
 
 from support import workers
 from support.auditor import audit
-from support.workers import granule, ingest, probe, probes, run, start, states
+from support.workers import granule, ingest, probe, probes, run, start, states, wait_for
 
 from eolake.catalog.lake import Lake
 
@@ -119,7 +119,7 @@ def test_sigterm_gives_the_work_back_within_five_seconds(lake: Lake, tmp_path: P
     probe(tmp_path / "in", 0, pause=30)
     ingest(lake, "--no-wait", tmp_path / "in")
     worker = start(lake, "work")
-    _wait_for_state(lake, "converting")
+    wait_for(lake, "state = 'converting'")
     begin = time.monotonic()
     os.kill(worker.pid, signal.SIGTERM)
     assert worker.wait(5) == 0
@@ -137,10 +137,3 @@ def test_max_time_ends_in_time_and_gives_back_what_is_not_done(lake: Lake, tmp_p
     assert done.returncode == 0
     assert json.loads(done.stdout)["stopped"]
     assert granule(lake, "PROBE_0000")["attempts"] == 0
-
-
-def _wait_for_state(lake: Lake, state: str, count: int = 1, timeout: float = 60) -> None:
-    until = time.monotonic() + timeout
-    while states(lake).get(state, 0) < count:
-        assert time.monotonic() < until, states(lake)
-        time.sleep(0.1)
