@@ -60,13 +60,38 @@ def migrate(lake: Lake) -> None:
         _ledger(connection, done)
 
 
+def outstanding(lake: Lake) -> list[str]:
+    """What `migrate` would still do, by name. Unreachable when the database does not answer."""
+    wanted = [_pgstac_name(), _odc_name(), *(name for name, _ in _ledger_files())]
+    with lake.connect(name="eolake migrate") as connection:
+        begun = connection.execute("select to_regclass('eolake.migration') is not null as begun").fetchone()
+        if begun is None or not begun["begun"]:
+            return wanted
+        done = {row["name"] for row in connection.execute("select name from eolake.migration")}
+    return [name for name in wanted if name not in done]
+
+
+def _pgstac_name() -> str:
+    return f"pypgstac {version('pypgstac')}"
+
+
+def _odc_name() -> str:
+    return f"datacube {version('datacube')}"
+
+
+def _ledger_files() -> list[tuple[str, str]]:
+    """Name and text of our own migrations, in order."""
+    folder = files("eolake.catalog.ledger") / "migrations"
+    return sorted((entry.name, entry.read_text("utf-8")) for entry in folder.iterdir() if entry.name.endswith(".sql"))
+
+
 def _record(connection: Connection, name: str) -> None:
     connection.execute("insert into eolake.migration (name) values (%s)", [name])
     log.info("migrated: %s", name)
 
 
 def _pgstac(lake: Lake, connection: Connection, done: set[str]) -> None:
-    name = f"pypgstac {version('pypgstac')}"
+    name = _pgstac_name()
     if name in done:
         return
     from pypgstac.db import PgstacDB
@@ -82,7 +107,7 @@ def _pgstac(lake: Lake, connection: Connection, done: set[str]) -> None:
 
 def _odc(lake: Lake, connection: Connection, done: set[str]) -> None:
     """The ODC schema; datacube is imported only when there is work (it takes seconds)."""
-    name = f"datacube {version('datacube')}"
+    name = _odc_name()
     if name in done:
         return
     from datacube.cfg import ODCConfig
@@ -104,9 +129,8 @@ def odc_environment(lake: Lake) -> dict[str, str]:
 
 
 def _ledger(connection: Connection, done: set[str]) -> None:
-    folder = files("eolake.catalog.ledger") / "migrations"
-    for entry in sorted(folder.iterdir(), key=lambda e: e.name):
-        if entry.name.endswith(".sql") and entry.name not in done:
+    for name, text in _ledger_files():
+        if name not in done:
             with connection.transaction():
-                connection.execute(entry.read_text("utf-8"))
-                _record(connection, entry.name)
+                connection.execute(text)
+                _record(connection, name)

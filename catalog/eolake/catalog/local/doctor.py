@@ -20,6 +20,7 @@ from eolake.catalog.ledger.publications import place
 from eolake.catalog.local.cluster import ELSEWHERE
 from eolake.catalog.local.postgres import OLDEST, installations, server_user
 from eolake.catalog.local.stack import Stack
+from eolake.catalog.migrate import outstanding
 from eolake.catalog.queries import load_queries
 from eolake.catalog.settings import Settings
 
@@ -177,12 +178,10 @@ def _server(connection: Connection) -> Iterator[Finding]:
 
 
 def _schema(lake: Lake, connection: Connection) -> Iterator[Finding]:
-    done = {row["name"] for row in connection.execute(SQL["migrated"])}
-    missing = [name for name in (f"pypgstac {version('pypgstac')}", f"datacube {version('datacube')}") if name not in done]
-    if missing:
+    if missing := outstanding(lake):
         yield Finding(level="fail", subject="schema", message=f"not migrated: {', '.join(missing)}", fix="eolake up --detach")
         return
-    yield Finding(level="ok", subject="schema", message=", ".join(sorted(done)))
+    yield Finding(level="ok", subject="schema", message=f"pypgstac {version('pypgstac')}, datacube {version('datacube')}")
     for row in connection.execute(SQL["partitions"], {"limit": MOST_PARTITIONS}):
         message = f"{row['n']} partitions in {row['collection']}"
         yield Finding(level="warn", subject="partitions", message=message, fix="partition: year, or none, in its declaration")

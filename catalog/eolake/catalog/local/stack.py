@@ -59,8 +59,17 @@ class Stack:
         ensure_loopback()
         with locked(self.settings.state / "stack.lock"):
             self._leave_old_place(note)
-            started = [*self._database_up(note), *self._app_up(port, note)]
-            return started + self._workers_up(workers, note)
+            started = self._cluster_up(note)
+            # The app loads its packages while the database is migrated, then waits for it.
+            app = self._app_start(port, note)
+            try:
+                self._migrate(note)
+                if app:
+                    _await_answer(app, self._app_log)
+            except BaseException:
+                stop([app] if app else [])
+                raise
+            return started + ([_HTTP] if app else []) + self._workers_up(workers, note)
 
     def _leave_old_place(self, note: Note) -> None:
         """A lake that was moved while it ran: its processes still look at the old folder."""
@@ -73,19 +82,22 @@ class Stack:
             self.cluster.stop()
         write_record(self._file, Record(root=str(self.settings.root)))
 
-    def _database_up(self, note: Note) -> list[str]:
-        from eolake.catalog.migrate import migrate
-
+    def _cluster_up(self, note: Note) -> list[str]:
         started = []
         if self.cluster and not self.cluster.running():
             note("PostgreSQL: starting" if self.cluster.exists() else "PostgreSQL: making a private cluster")
             self.cluster.ensure()
             started = [_POSTGRESQL]
         write_record(self._file, replace(self._record(), database=self.cluster is not None))
-        note("Database: checking its version")
-        migrate(self.lake)
-        self._relocate(note)
         return started
+
+    def _migrate(self, note: Note) -> None:
+        from eolake.catalog.migrate import migrate, outstanding
+
+        if names := outstanding(self.lake):
+            note(f"Database: migrating ({', '.join(names)})")
+            migrate(self.lake)
+        self._relocate(note)
 
     def _relocate(self, note: Note) -> None:
         """Addresses of objects in catalog and cube, when the store is elsewhere than they say.
@@ -102,18 +114,22 @@ class Stack:
         if answer.returncode:
             raise Unreachable(f"`eolake relocate` failed: {answer.stderr.strip()}")
 
-    def _app_up(self, port: int | None, note: Note) -> list[str]:
+    @property
+    def _app_log(self) -> Path:
+        return self.settings.state / "logs" / "http.log"
+
+    def _app_start(self, port: int | None, note: Note) -> Process | None:
+        """The new process of the app; None when it runs already."""
         known = self._record().processes.get(_HTTP)
         if known and known.alive():
-            return []
-        log = self.settings.state / "logs" / "http.log"
+            return None
         chosen = _choose_port(port, known)
         url = f"http://127.0.0.1:{chosen}"
         note(f"HTTP app: starting on {url}")
-        process = start(self._command("serve", "--port", str(chosen)), folder=self.settings.root, log=log, url=url)
+        command = self._command("serve", "--port", str(chosen), "--wait", "120")
+        process = start(command, folder=self.settings.root, log=self._app_log, url=url)
         self._remember(_HTTP, process)
-        _await_answer(process, chosen, log)
-        return [_HTTP]
+        return process
 
     def _workers_up(self, wanted: int, note: Note) -> list[str]:
         """Dead workers are replaced; living ones beyond `wanted` are left alone."""
@@ -212,20 +228,21 @@ def _choose_port(asked: int | None, known: Process | None) -> int:
     return last if port_is_free(last) else free_port()
 
 
-def _await_answer(process: Process, port: int, log: Path) -> None:
+def _await_answer(process: Process, log: Path) -> None:
     """Wait until the app answers; Unreachable with the end of its log when it dies or stays silent."""
     deadline = time.monotonic() + APP_PATIENCE
     while time.monotonic() < deadline:
         if not process.alive():
             raise Unreachable(f"the HTTP app ended at its start; {log} says:\n{tail(log)}")
-        if _answers(port):
+        if _answers(process.url or ""):
             return
-        time.sleep(0.1)
+        time.sleep(0.05)
     raise Unreachable(f"the HTTP app does not answer after {APP_PATIENCE:.0f} s; see {log}")
 
 
-def _answers(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+def _answers(url: str) -> bool:
+    """Asked directly: urllib would go through a proxy of the environment."""
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
     try:
         connection.request("GET", "/")
         return connection.getresponse().status < 500
