@@ -106,11 +106,22 @@ def _checked(pixels: Pixels, band: Band, path: Path) -> np.ndarray[Any, Any]:
         raise BadProduct(f"{where} holds {data.dtype.name}; {band.dtype} is declared")
     if pixels.nodata is not None and not same_number(pixels.nodata, band.nodata):
         raise BadProduct(f"{where} has the nodata value {pixels.nodata}; {band.nodata} is declared")
-    if not pixels.crs:
-        raise BadProduct(f"{where} has no coordinate reference system")
+    _check_crs(pixels.crs, where)
     if pixels.transform.is_degenerate or not all(math.isfinite(v) for v in pixels.transform[:6]):
         raise BadProduct(f"{where} has the impossible transform {tuple(pixels.transform)[:6]}")
     return np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("="))
+
+
+def _check_crs(crs: str, where: str) -> None:
+    from rasterio.crs import CRS
+    from rasterio.errors import CRSError
+
+    if not crs:
+        raise BadProduct(f"{where} has no coordinate reference system")
+    try:
+        CRS.from_user_input(crs)
+    except CRSError as error:
+        raise BadProduct(f"{where} has an unknown coordinate reference system, {crs[:200]!r}: {error}") from error
 
 
 def same_number(one: float | None, other: float | None) -> bool:

@@ -96,7 +96,9 @@ class Band(Model):
                 raise ValueError(f"band {self.name}: classes and bit fields need an integer dtype")
             return self
         values = _integers(self.dtype)
-        if self.nodata is not None and self.nodata not in values:
+        if self.nodata is not None and (
+            not self.nodata.is_integer() or int(self.nodata) not in values
+        ):
             raise ValueError(f"band {self.name}: nodata {self.nodata} is no {self.dtype}")
         _check_classes(self.name, self.classes, values)
         _check_bits(self)
