@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from eolake.analysis.base import TileGrid
+from eolake.analysis.cluster import Workers
 from eolake.analysis.vegetation_indices import MonthIndices
 from eolake.catalog.lake import Lake
 from eolake.cube.session import Session
@@ -16,6 +17,14 @@ from eolake.cube.session import Session
 def session(lake: Lake) -> Iterator[Session]:
     with Session(lake=lake) as session:
         yield session
+
+
+@pytest.fixture(scope="session")
+def workers() -> Iterator[Workers]:
+    """Two processes for all tests."""
+    with Workers(count=2) as workers:
+        workers.client(tasks=2)
+        yield workers
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import datacube
@@ -11,6 +10,7 @@ import pytest
 from support.small_scenes import bring_in, scene
 
 from eolake.analysis.base import Analysis
+from eolake.analysis.cluster import Workers
 from eolake.analysis.families import families
 from eolake.analysis.make import Made
 from eolake.analysis.plan import Plan, Request, make_plan
@@ -32,16 +32,16 @@ def plan_of(lake: Lake, analysis: Analysis, datetimes: str = "2019-12-01/2020-02
         return make_plan(connection, analysis, families(analysis, **chosen), Request(interval=parse_interval(datetimes), bbox=BBOX))
 
 
-def do(lake: Lake, plan: Plan, workers: int = 1) -> Result:
+def do(lake: Lake, plan: Plan, workers: Workers) -> Result:
     made: list[Made] = []
-    return run(lake, plan, parameters={}, scheduler=None, workers=workers, progress=made.append)
+    return run(lake, plan, parameters={}, workers=workers, progress=made.append)
 
 
 def first_scenes(session: Session) -> None:
     """The first is of 30 November in UTC and of 1 December on the ground."""
-    bring_in(session, scene("ls8_c2_l2", ONE, datetime(2019, 11, 30, 23, 50), seed=1))
-    bring_in(session, scene("ls8_c2_l2", TWO, datetime(2019, 12, 16, 23, 50), seed=2))
-    bring_in(session, scene("ls8_c2_l2", THREE, datetime(2020, 1, 1, 23, 50), seed=3))
+    bring_in(session, scene("ls8_c2_l2", ONE, "2019-11-30T23:50Z", seed=1))
+    bring_in(session, scene("ls8_c2_l2", TWO, "2019-12-16T23:50Z", seed=2))
+    bring_in(session, scene("ls8_c2_l2", THREE, "2020-01-01T23:50Z", seed=3))
 
 
 def rows_written(session: Session) -> dict[str, int]:
@@ -53,30 +53,30 @@ def rows_written(session: Session) -> dict[str, int]:
     return {row["name"]: row["n"] for row in found}
 
 
-def test_months_are_made_published_and_not_made_twice(session: Session, lake: Lake, monthly: MonthIndices) -> None:
+def test_months_are_made_published_and_not_made_twice(session: Session, lake: Lake, monthly: MonthIndices, workers: Workers) -> None:
     first_scenes(session)
     plan = plan_of(lake, monthly)
     assert {task.month.__str__() for task in plan.due} == {"2019-12", "2020-01"}
     december = [task for task in plan.due if str(task.month) == "2019-12"]
     assert {source.item_id for task in december for source in task.sources} == {ONE, TWO}
-    result = do(lake, plan)
+    result = do(lake, plan, workers)
     assert result.failed == {}
     assert sorted(result.published) == sorted(task.item_id for task in plan.due)
     assert check(session.connection, session.store).document()["ok"]
     objects, rows = {o.key for o in session.store.list("")}, rows_written(session)
     again = plan_of(lake, monthly)
     assert (again.due, again.bereft, again.count("current")) == ([], (), len(plan.due))
-    assert do(lake, again) == Result()
+    assert do(lake, again, workers) == Result()
     assert rows_written(session) == rows
     assert {o.key for o in session.store.list("")} == objects
 
 
-def test_a_month_is_the_median_of_its_clear_days(session: Session, lake: Lake, monthly: MonthIndices) -> None:
+def test_a_month_is_the_median_of_its_clear_days(session: Session, lake: Lake, monthly: MonthIndices, workers: Workers) -> None:
     first_scenes(session)
-    do(lake, plan_of(lake, monthly, "2019-12"))
+    do(lake, plan_of(lake, monthly, "2019-12"), workers)
     cube = datacube.Datacube(raw_config={"default": odc_environment(lake)})
-    scenes = cube.load(product="ls8_c2_l2", measurements=["red", "nir08", "swir22"], time=("2019-11-30", "2019-12-31"), output_crs="EPSG:3577",
-                       resolution=30, x=(150.2, 150.6), y=(-34.1, -33.8))  # fmt: skip
+    where: Any = {"x": (150.2, 150.6), "y": (-34.1, -33.8), "output_crs": "EPSG:3577", "resolution": 30}
+    scenes = cube.load(product="ls8_c2_l2", measurements=["red", "nir08", "swir22"], time=("2019-11-30", "2019-12-31"), **where)
     month = cube.load(product="vegetation_indices_month", like=scenes.odc.geobox)
     assert (scenes.sizes["time"], month.sizes["time"]) == (2, 1)
     red, nir, swir = (np.where(scenes[n] == 0, np.nan, scenes[n] * 0.0000275 - 0.2) for n in ("red", "nir08", "swir22"))
@@ -90,36 +90,36 @@ def test_a_month_is_the_median_of_its_clear_days(session: Session, lake: Lake, m
     cube.close()
 
 
-def test_only_what_a_changed_input_touches_is_made_again(session: Session, lake: Lake, monthly: MonthIndices) -> None:
+def test_only_what_a_changed_input_touches_is_made_again(session: Session, lake: Lake, monthly: MonthIndices, workers: Workers) -> None:
     first_scenes(session)
-    do(lake, plan_of(lake, monthly))
-    bring_in(session, scene("ls8_c2_l2", THREE, datetime(2020, 1, 1, 23, 50), seed=33))
+    do(lake, plan_of(lake, monthly), workers)
+    bring_in(session, scene("ls8_c2_l2", THREE, "2020-01-01T23:50Z", seed=33))
     plan = plan_of(lake, monthly)
     assert {str(task.month) for task in plan.due} == {"2020-01"}
     assert plan.count("stale") == len(plan.due)
-    assert do(lake, plan).failed == {}
+    assert do(lake, plan, workers).failed == {}
     assert plan_of(lake, monthly).due == []
     assert check(session.connection, session.store).document()["ok"]
 
 
-def test_removed_inputs_make_stale_and_at_last_retire(session: Session, lake: Lake, monthly: MonthIndices) -> None:
+def test_removed_inputs_make_stale_and_at_last_retire(session: Session, lake: Lake, monthly: MonthIndices, workers: Workers) -> None:
     first_scenes(session)
-    do(lake, plan_of(lake, monthly))
+    do(lake, plan_of(lake, monthly), workers)
     retire(session, [("ls8_c2_l2", ONE), ("ls8_c2_l2", THREE)], reason="test")
     plan = plan_of(lake, monthly)
     assert {str(task.month) for task in plan.due} == {"2019-12"}
     assert plan.bereft
     assert all(name.endswith("_2020-01") for name in plan.bereft)
-    assert do(lake, plan).retired == list(plan.bereft)
+    assert do(lake, plan, workers).retired == list(plan.bereft)
     after = plan_of(lake, monthly)
     assert (after.due, after.bereft) == ([], ())
     assert check(session.connection, session.store).document()["ok"]
 
 
 @pytest.mark.timeout(120)
-def test_lineage_is_known_both_ways(session: Session, lake: Lake) -> None:
+def test_lineage_is_known_both_ways(session: Session, lake: Lake, workers: Workers) -> None:
     first_scenes(session)
-    result = do(lake, plan_of(lake, SCENE))
+    result = do(lake, plan_of(lake, SCENE), workers)
     assert len(result.published) == 3
     cube = datacube.Datacube(raw_config={"default": odc_environment(lake)})
     (source,) = [d for d in cube.find_datasets(product="ls8_c2_l2") if d.metadata_doc["label"] == ONE]

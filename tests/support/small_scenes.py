@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ def grid(size: int, resolution: float, *, west: float = WEST, north: float = NOR
 def scene(
     collection: str,
     item_id: str,
-    at: datetime,
+    at: str,
     *,
     size: int = 64,
     seed: int = 1,
@@ -61,7 +61,7 @@ def scene(
         id=item_id,
         geometry=mapping(footprint),
         bbox=list(footprint.bounds),
-        datetime=at.replace(tzinfo=UTC),
+        datetime=datetime.fromisoformat(at),
         properties={"platform": "landsat-8", "eo:cloud_cover": 0.0},
         collection=collection,
     )

@@ -118,5 +118,5 @@ class Analysis(Protocol):
         """One block of pixels, each on its own: dimensions (time, y, x), time being solar days in ascending order.
 
         Values are physical (scale and offset applied), float32, NaN where the input has nothing or is masked.
-        Pixels of one day from several scenes are one layer. Blocks are never smaller than 256 pixels per side, except at edges."""
+        Pixels of one day from several scenes are one layer. Blocks that no scene covers are not computed: their bands are nodata."""
         ...

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 from eolake.catalog.errors import Unreachable
 
@@ -26,30 +26,63 @@ def default_workers() -> int:
     return max(1, min(os.cpu_count() or 1, int(psutil.virtual_memory().available // WORKER_BYTES)))
 
 
-@contextmanager
-def connect(scheduler: str | None, workers: int | None) -> Iterator[Client]:
-    """A dask client. Without an address: processes of one thread each, which listen on 127.0.0.1 only and end with this block.
+@dataclass(slots=True, kw_only=True)
+class Workers:
+    """Dask workers, started when the first task asks for them; use as a context manager.
 
-    Unreachable when there is an address but no scheduler behind it. Dask runs whatever it is sent:
-    a scheduler belongs into a private network or behind TLS."""
-    import distributed
+    Without an address: processes of one thread each, which listen on 127.0.0.1 only and end with the block. Dask runs whatever it is
+    sent: a scheduler belongs into a private network or behind TLS."""
 
-    if scheduler is not None:
+    scheduler: str | None = None
+    """`tcp://host:port`"""
+    count: int | None = None
+    """Processes; None: as many as cores and memory allow."""
+    _client: Client | None = None
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    def client(self, tasks: int) -> Client:
+        """A client; at most as many processes are started as there are tasks. Unreachable when no scheduler answers."""
+        if self._client is None:
+            quiet_logs()
+            self._client = self._connect() if self.scheduler else self._start(min(self.count or default_workers(), tasks))
+        return self._client
+
+    def _connect(self) -> Client:
+        import distributed
+
         try:
-            client = distributed.Client(scheduler, timeout=CONNECT_TIMEOUT)  # type: ignore[no-untyped-call]
+            client: Client = distributed.Client(self.scheduler, timeout=CONNECT_TIMEOUT)  # type: ignore[no-untyped-call]
         except (OSError, ValueError) as error:
-            raise Unreachable(f"no dask scheduler answers at {scheduler}: {error}") from error
-        with client:
-            yield client
-        return
-    cluster = distributed.LocalCluster(  # type: ignore[no-untyped-call]
-        n_workers=workers or default_workers(),
-        threads_per_worker=1,
-        processes=True,
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",  # the scheduler serves HTTP anyway; without this on all interfaces
-        scheduler_kwargs={"dashboard": False},
-        silence_logs=logging.ERROR,
-    )
-    with cluster, distributed.Client(cluster) as client:  # type: ignore[no-untyped-call]
-        yield client
+            raise Unreachable(f"no dask scheduler answers at {self.scheduler}: {error}") from error
+        self._stack.enter_context(client)
+        return client
+
+    def _start(self, count: int) -> Client:
+        import distributed
+
+        cluster = distributed.LocalCluster(  # type: ignore[no-untyped-call]
+            n_workers=count,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",  # the scheduler serves HTTP anyway; without this on all interfaces
+            scheduler_kwargs={"dashboard": False},
+        )
+        self._stack.enter_context(cluster)
+        client: Client = distributed.Client(cluster)  # type: ignore[no-untyped-call]
+        self._stack.enter_context(client)
+        return client
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stack.close()
+
+
+def quiet_logs() -> None:
+    """Dask tells of every connection; here and in its processes only what went wrong is told, and that by the results."""
+    import dask
+
+    dask.config.set({"logging": {"distributed": "critical"}})
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")

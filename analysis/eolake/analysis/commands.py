@@ -13,6 +13,7 @@ from eolake.catalog.invocation import Invocation, pass_invocation
 
 if TYPE_CHECKING:
     from eolake.analysis.base import Analysis
+    from eolake.analysis.cluster import Workers
     from eolake.analysis.families import Family
     from eolake.analysis.make import Made
     from eolake.analysis.plan import Plan, Request
@@ -54,6 +55,7 @@ def analyse(
     Makes what is missing, and again what is stale: because an input was added, changed or removed, or the analysis itself changed. What is
     up to date is not touched: a second run writes nothing.
     """
+    from eolake.analysis.cluster import Workers
     from eolake.analysis.families import families
     from eolake.analysis.plan import Request
     from eolake.analysis.registry import analyses
@@ -62,9 +64,10 @@ def analyse(
     request = Request(interval=parse_interval(interval), bbox=parse_bbox(bbox))
     parameters = {"datetime": interval, "bbox": list(request.bbox), "collections": list(asked), "mix": mix}
     reports, lake = [], call.lake()
-    for analysis in analyses(name):
-        report = _Report(call, analysis, families(analysis, asked, mix=mix), request)
-        reports.append(report.run(lake, parameters, scheduler, workers, dry_run=dry_run))
+    with Workers(scheduler=scheduler, count=workers) as pool:
+        for analysis in analyses(name):
+            report = _Report(call, analysis, families(analysis, asked, mix=mix), request)
+            reports.append(report.run(lake, parameters, pool, dry_run=dry_run))
     call.emit({"analysis": name, "outputs": {report["collection"]: report for report in reports}}, _text(reports))
     if any(report["failed"] for report in reports):
         raise SomeFailed
@@ -88,7 +91,7 @@ class _Report:
         self.call, self.analysis, self.families, self.request = call, analysis, chosen, request
         self.done = 0
 
-    def run(self, lake: Lake, parameters: dict[str, Any], scheduler: str | None, workers: int | None, *, dry_run: bool) -> dict[str, Any]:
+    def run(self, lake: Lake, parameters: dict[str, Any], workers: Workers, *, dry_run: bool) -> dict[str, Any]:
         """Plan, do what is due, and the report as a JSON document."""
         from eolake.analysis.plan import make_plan
         from eolake.analysis.run import Result, run
@@ -101,7 +104,7 @@ class _Report:
             return self._document(plan, Result(), reason, time.monotonic() - started, dry_run=dry_run)
         total = len(plan.due)
         self.call.note(f"{self.analysis.collection}: {total} of {len(plan.tasks)} outputs to make from {plan.scenes} scenes")
-        result = run(lake, plan, parameters=parameters, scheduler=scheduler, workers=workers, progress=lambda made: self._tell(made, total))
+        result = run(lake, plan, parameters=parameters, workers=workers, progress=lambda made: self._tell(made, total))
         return self._document(plan, result, None, time.monotonic() - started, dry_run=False)
 
     def _tell(self, made: Made, total: int) -> None:

@@ -5,6 +5,7 @@ This is the task that dask runs. Nothing that it does is visible until the coord
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 import threading
@@ -19,7 +20,8 @@ import numpy as np
 from eolake.analysis.base import Analysis
 from eolake.analysis.drafts import empty, make_draft, make_item, write_tables
 from eolake.analysis.plan import Task
-from eolake.catalog.errors import BadProduct, ConfigError, EolakeError
+from eolake.catalog.declaration import declared
+from eolake.catalog.errors import BadProduct, ConfigError
 from eolake.catalog.lake import Lake
 from eolake.catalog.ledger.granules import Lease
 from eolake.catalog.settings import Settings
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from eolake.cube.session import Session
     from eolake.cube.staging import Staged
 
+log = logging.getLogger(__name__)
 Array = np.ndarray[Any, Any]
 TRIES = 3
 """Of one output; between them a pause that grows."""
@@ -71,7 +74,8 @@ def make(settings: Settings, analysis: Analysis, task: Task, lease: Lease) -> Ma
             staged, reason = _make(settings, analysis, task, lease), None
         except (BadProduct, ConfigError) as error:  # would be the same again
             reason = str(error)
-        except (EolakeError, OSError, LookupError, RuntimeError, ValueError, MemoryError) as error:
+        except Exception as error:  # whatever it is: it is listed with the output and stops no other
+            log.info("%s", task.item_id, exc_info=error)
             reason = f"{type(error).__name__}: {error} (tried {attempt + 1} times)"
             forget(settings)
             continue
@@ -97,20 +101,21 @@ def compute(
     session: Session, cube: Datacube, analysis: Analysis, task: Task, geobox: GeoBox
 ) -> tuple[dict[str, Array], dict[str, Any], dict[str, list[Mapping[str, Any]]]]:
     """Bands, properties and tables of an output, one block after the other: the arrays of the output and one block are in memory."""
-    from eolake.analysis.pixels import blocks, load_block, open_scenes
+    from eolake.analysis.pixels import blocks, load_block, open_scenes, reaches
 
     inputs = {name: (entry, open_scenes(cube, session.store, entry, task.sources)) for name, entry in analysis.inputs.items()}
     layers = sum(len({scene.source.solar.date() for scene in scenes}) for _, scenes in inputs.values())
     variables = max(len(entry.bands) for entry, _ in inputs.values())
-    bands: dict[str, Array] = {}
+    bands = {band.name: empty(analysis.collection, band.name, geobox.shape.yx) for band in declared(analysis.collection).measurements}
     properties: dict[str, Any] = {}
     tables: dict[str, list[Mapping[str, Any]]] = {}
     for rows, columns in blocks(geobox.shape.yx, layers, variables):
         part = geobox[rows, columns]
+        if not any(reaches(scene, part) for _, scenes in inputs.values() for scene in scenes):
+            continue
         output = analysis.compute({name: load_block(cube, scenes, list(entry.bands), part) for name, (entry, scenes) in inputs.items()})
         for name, values in output.bands.items():
-            whole = bands.setdefault(name, empty(analysis.collection, name, geobox.shape.yx))
-            whole[rows, columns] = values.values
+            bands[name][rows, columns] = values.values
         properties |= output.properties
         _extend(tables, output.tables)
     return bands, properties, tables

@@ -13,12 +13,14 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 from affine import Affine
 from odc.geo.geobox import GeoBox
+from odc.geo.geom import Geometry
 
 from eolake.analysis.base import Analysis, Input
 from eolake.analysis.families import Mask, band_declarations, bands_of, mask_of
@@ -37,6 +39,8 @@ BUDGET = 400 * 2**20
 """Bytes of float32 input in one block."""
 SIDES = (2048, 1024, 512, 256)
 """Pixels of a block's side: the largest whose input fits the budget."""
+MARGIN = 2
+"""Pixels around what a scene covers: a nearest neighbour may lie half a pixel outside."""
 MOST_SAMPLES = 8
 """Per side of an output pixel."""
 
@@ -56,6 +60,8 @@ class Scene:
     resolution: Mapping[str, tuple[float, str]]
     """Band → (pixel size, CRS)."""
     mask: Mask | None
+    extent: Geometry
+    """What the pixels cover, nodata included."""
 
 
 def open_scenes(cube: Datacube, store: Store, entry: Input, sources: Iterable[Source]) -> list[Scene]:
@@ -84,7 +90,19 @@ def _open(store: Store, entry: Input, source: Source, dataset: Dataset) -> Scene
         nodata={name: collection.band(name).nodata for name in names},
         resolution={name: _resolution(item, name) for name in names},
         mask=mask,
+        extent=_extent(item, names),
     )
+
+
+def _extent(item: Mapping[str, Any], bands: Iterable[str]) -> Geometry:
+    """The outline of the bands' grids, with points between the corners: straight edges are curves in another CRS."""
+    whole = reduce(Geometry.union, (_grid(item, band).extent for band in bands))
+    return whole.segmented(max(whole.boundingbox.span_x, whole.boundingbox.span_y) / 32)
+
+
+def _grid(item: Mapping[str, Any], band: str) -> GeoBox:
+    asset = item["assets"][band]
+    return GeoBox((asset["proj:shape"][0], asset["proj:shape"][1]), Affine(*asset["proj:transform"][:6]), _resolution(item, band)[1])
 
 
 def scale_of(asset: Mapping[str, Any]) -> tuple[float, float]:
@@ -103,9 +121,7 @@ def native_geobox(store: Store, entry: Input, source: Source) -> GeoBox:
     item = json.loads(store.get(f"{source.prefix}/{ITEM_NAME}"))
     names = [band.name for band in band_declarations(declared(source.collection), entry).values()]
     name = max(names, key=lambda name: _resolution(item, name)[0])
-    asset = item["assets"][name]
-    crs = _resolution(item, name)[1]
-    return GeoBox((asset["proj:shape"][0], asset["proj:shape"][1]), Affine(*asset["proj:transform"][:6]), crs)
+    return _grid(item, name)
 
 
 def geobox_of(analysis: Analysis, store: Store, task: Task) -> GeoBox:
@@ -132,14 +148,33 @@ def load_block(cube: Datacube, scenes: Sequence[Scene], variables: Sequence[str]
     days = sorted({scene.source.solar.date() for scene in scenes})
     stack = np.full((len(variables), len(days), *geobox.shape), np.nan, np.float32)
     for scene in sorted(scenes, key=lambda scene: (scene.source.collection, scene.source.item_id)):
-        layer = stack[:, days.index(scene.source.solar.date())]
-        values = _read(cube, scene, variables, geobox)
+        if not reaches(scene, geobox):
+            continue
+        rows, columns = covered(scene.extent, geobox)
+        layer = stack[:, days.index(scene.source.solar.date()), rows, columns]
+        values = _read(cube, scene, variables, geobox[rows, columns])
         fresh = np.isnan(layer[0]) & ~np.isnan(values).any(axis=0)
         np.copyto(layer, values, where=fresh)
     times = np.array(days, dtype="datetime64[D]").astype("datetime64[ns]")
-    rows, columns = (np.asarray(geobox.coordinates[name].values) for name in geobox.dimensions)
-    coordinates = {"time": times, "y": rows, "x": columns}
+    y, x = (np.asarray(geobox.coordinates[name].values) for name in geobox.dimensions)
+    coordinates = {"time": times, "y": y, "x": x}
     return xr.Dataset({name: (("time", "y", "x"), stack[index]) for index, name in enumerate(variables)}, coordinates)
+
+
+def reaches(scene: Scene, geobox: GeoBox) -> bool:
+    """Whether any pixel of the scene lies in this grid."""
+    rows, columns = covered(scene.extent, geobox)
+    return bool(rows.start < rows.stop and columns.start < columns.stop)
+
+
+def covered(extent: Geometry, geobox: GeoBox) -> tuple[slice, slice]:
+    """Rows and columns of the grid that `extent` can reach, with a margin; empty where it lies outside.
+
+    A scene often covers a small part of a tile, and what it does not cover need not be read."""
+    box = geobox.project(extent).boundingbox
+    rows, columns = geobox.shape
+    top, left = max(0, math.floor(box.bottom) - MARGIN), max(0, math.floor(box.left) - MARGIN)
+    return slice(top, min(rows, math.ceil(box.top) + MARGIN)), slice(left, min(columns, math.ceil(box.right) + MARGIN))
 
 
 def _read(cube: Datacube, scene: Scene, variables: Sequence[str], geobox: GeoBox) -> Array:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from eolake.analysis.cluster import connect
+from eolake.analysis.cluster import Workers
 from eolake.analysis.make import Made, make
 from eolake.analysis.plan import Plan, Task
 from eolake.catalog.errors import Fenced
@@ -53,7 +53,7 @@ class Result:
     """Item id → reason."""
 
 
-def run(lake: Lake, plan: Plan, *, parameters: dict[str, Any], scheduler: str | None, workers: int | None, progress: Progress) -> Result:
+def run(lake: Lake, plan: Plan, *, parameters: dict[str, Any], workers: Workers, progress: Progress) -> Result:
     """Do what the plan says is due."""
     from eolake.cube.session import Session
 
@@ -62,9 +62,7 @@ def run(lake: Lake, plan: Plan, *, parameters: dict[str, Any], scheduler: str | 
         return result
     with Session(lake=lake) as session, _lease(lake, session, plan, parameters, result) as lease:
         if plan.due:
-            count = min(workers or len(plan.due), len(plan.due)) if workers else None
-            with connect(scheduler, count) as client:
-                _work(client, session, plan, lease, result, progress)
+            _work(workers.client(len(plan.due)), session, plan, lease, result, progress)
         _retire(session, plan, result)
     return result
 
