@@ -94,7 +94,7 @@ def test_a_product_over_which_whole_workers_die_is_kept_aside(lake: Lake, tmp_pa
 def own_lake(tmp_path: Path) -> Iterator[tuple[Lake, Cluster]]:
     """A lake on a PostgreSQL of its own."""
     (tmp_path / "eolake.toml").write_text('[lake]\nname = "own"\n')
-    cluster = Cluster(tmp_path / "lake", durable=False)
+    cluster = Cluster(tmp_path / "lake")  # durable: what was committed must outlive a crash
     cluster.ensure()
     (tmp_path / "lake" / "objects").mkdir()
     lake = Lake(settings=load_settings(tmp_path / "eolake.toml"))
@@ -106,7 +106,7 @@ def own_lake(tmp_path: Path) -> Iterator[tuple[Lake, Cluster]]:
 def test_workers_outlive_restarts_and_crashes_of_the_database(own_lake: tuple[Lake, Cluster], tmp_path: Path) -> None:
     lake, cluster = own_lake
     offer(lake, *probes(tmp_path / "in", 12, pause=0.05))
-    worker = start(lake, "work", "--once", EOLAKE_WORKER_DELAY="0.5")
+    worker = start(lake, "-v", "work", "--once", EOLAKE_WORKER_DELAY="0.5")
     try:
         wait_for(lake, "state = 'published'")
         cluster.stop()

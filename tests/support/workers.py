@@ -41,7 +41,8 @@ def probes(folder: Path, count: int, *, first: int = 0, **orders: Any) -> list[P
 
 def environment(**more: str) -> dict[str, str]:
     """Where the sensor of the probes is installed."""
-    return {**os.environ, "PYTHONPATH": str(PROBE), "NO_COLOR": "1", **more}
+    path = os.pathsep.join([str(PROBE), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, "PYTHONPATH": path, "NO_COLOR": "1", **more}
 
 
 def command(lake: Lake, *arguments: str | Path) -> list[str]:

@@ -108,10 +108,13 @@ class Queue:
         longest = min(self.settings.delay * 2.0 ** min(attempts - 1, 30), self.settings.delay_most)
         return timedelta(seconds=longest * random.uniform(0.5, 1))  # noqa: S311 -- jitter, no secret
 
-    def bury(self) -> int:
-        """End the leases of workers of this machine that are dead; how many products that freed."""
-        gone = self._run(lambda c: dead(granules.owners(c)))
-        freed = self._run(lambda c: granules.expire(c, gone)) if gone else 0
+    def bury(self, held: Sequence[int]) -> int:
+        """End the leases of workers of this machine that are dead; how many products that freed.
+
+        And our own but those with the fences `held`: given while the connection was cut, so that nobody heard of them."""
+        owners = self._run(granules.owners)
+        gone = [*dead(owners - {self.owner}), *({self.owner} & owners)]
+        freed = self._run(lambda c: granules.expire(c, gone, kept=held)) if gone else 0
         if freed:
             log.info("freed %d products of workers that died", freed)
         return freed

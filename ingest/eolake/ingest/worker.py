@@ -235,7 +235,7 @@ class Worker:
         now = time.monotonic()
         if now - self._buried > BURIAL:
             self._buried = now
-            self._queue.bury()
+            self._queue.bury([lease.fence for process in self._pool.processes if (lease := process.lease)])
 
     # --- the end ---
 

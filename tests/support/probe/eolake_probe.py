@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pystac
+import shapely
 from affine import Affine
 from odc.geo.geom import box
 
@@ -64,12 +65,12 @@ def draft(orders: dict[str, Any]) -> Draft:
     """A scene of 32 × 32 pixels of 30 m."""
     number = int(orders["number"])
     left, top = 600_000.0 + 30 * SIDE * (number % 100), -3_800_000.0
-    footprint = box(left, top - 30 * SIDE, left + 30 * SIDE, top, CRS).to_crs("EPSG:4326")
-    bounds = footprint.boundingbox
+    bounds = box(left, top - 30 * SIDE, left + 30 * SIDE, top, CRS).to_crs("EPSG:4326").boundingbox
+    footprint = shapely.box(*bounds.bbox)  # counter-clockwise
     item = pystac.Item(
         id=orders["name"],
         collection=COLLECTION,
-        geometry=footprint.json,
+        geometry=shapely.geometry.mapping(footprint),
         bbox=[bounds.left, bounds.bottom, bounds.right, bounds.top],
         datetime=FIRST + timedelta(days=number),
         properties={"platform": "landsat-5", "instruments": ["tm"], "eo:cloud_cover": 1.0, "proj:code": CRS, "odc:region_code": "090084"},

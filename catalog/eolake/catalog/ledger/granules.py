@@ -200,9 +200,11 @@ def owners(connection: Executor) -> set[str]:
     return {row["lease_owner"] for row in connection.execute(SQL["owners"])}
 
 
-def expire(connection: Executor, dead: Sequence[str]) -> int:
-    """End the leases of owners that are known to be dead; how many there were. Should one live after all, its fence stops it."""
-    return len(connection.execute(SQL["expire"], {"owners": list(dead)}).fetchall())
+def expire(connection: Executor, owners: Sequence[str], *, kept: Sequence[int] = ()) -> int:
+    """End the leases of these owners, but not those with the fences `kept`; how many there were.
+
+    For owners that are dead, or know nothing of a lease. Should one be at work after all, its fence stops it."""
+    return len(connection.execute(SQL["expire"], {"owners": list(owners), "kept": list(kept)}).fetchall())
 
 
 def leased(connection: Executor, fences: Sequence[int]) -> set[int]:

@@ -129,9 +129,9 @@ where state in (%(waiting)s, %(leased)s) and (%(only)s::bigint[] is null or gran
 select distinct lease_owner from eolake.granule where state in ('fetching', 'converting') and next_try > eolake.clock();
 
 -- name: expire
--- End the leases of owners that are known to be dead.
+-- End the leases of owners that are known to be dead, or to know nothing of them: all but those with these fences.
 update eolake.granule set next_try = eolake.clock(), changed_at = eolake.clock()
-where lease_owner = any(%(owners)s) and state in ('fetching', 'converting') and next_try > eolake.clock()
+where lease_owner = any(%(owners)s) and state in ('fetching', 'converting') and next_try > eolake.clock() and fence <> all(%(kept)s)
 returning granule_id;
 
 -- name: leased
