@@ -200,7 +200,7 @@ def entity_bomb(product: Path) -> None:
         (unknown_tile_id, r"MTD_TL\.xml: TILE_ID 'tile 7' has a form that is not known$"),
         (two_corners, r"MTD_TL\.xml: Tile_Geocoding gives 2 upper left corners instead of one$"),
         (no_size, r"MTD_TL\.xml: Tile_Geocoding does not give the sizes of the grids of 10, 20 and 60 m$"),
-        (strange_crs, r"MTD_TL\.xml: HORIZONTAL_CS_CODE 'UTM56S' is no EPSG code$"),
+        (strange_crs, r"MTD_TL\.xml: HORIZONTAL_CS_CODE 'UTM56S' is no zone of UTM$"),
         (no_datatake, r"MTD_MSIL1C\.xml: Datatake has no attribute datatakeIdentifier$"),
         (no_time, r"MTD_MSIL1C\.xml: PRODUCT_START_TIME is not a time: 'yesterday'$"),
         (no_footprint, r"MTD_MSIL1C\.xml has no value in Product_Footprint/Product_Footprint/Global_Footprint/EXT_POS_LIST$"),

@@ -35,10 +35,10 @@ def from_positions(text: str, where: str) -> BaseGeometry:
         raise BadProduct(f"{where} is not a list of positions: {error}") from None
     if len(words) >= 9 and all(word == "0" for word in words[2::3]):
         values = [value for index, value in enumerate(values) if index % 3 != 2]
-    if len(values) < 8 or len(values) % 2 or not all(map(math.isfinite, values)):
+    if len(values) < 8 or len(values) % 2:
         raise BadProduct(f"{where} is not a closed ring of positions ({len(words)} numbers)")
-    lonlat = np.round(np.array(values).reshape(-1, 2)[:, ::-1], DIGITS)
-    return valid(shapely.Polygon(unwrapped(lonlat)), where)
+    lonlat = np.array(values).reshape(-1, 2)[:, ::-1]
+    return valid(shapely.Polygon(unwrapped(_on_earth(lonlat, where))), where)
 
 
 def from_projected(outline: dict[str, Any], crs: str, where: str) -> BaseGeometry:
@@ -51,7 +51,7 @@ def from_projected(outline: dict[str, Any], crs: str, where: str) -> BaseGeometr
 
     def project(points: NDArray[np.float64]) -> NDArray[np.float64]:
         lonlat = np.column_stack(to_lonlat.transform(points[:, 0], points[:, 1]))
-        return unwrapped(np.round(lonlat, DIGITS))
+        return unwrapped(_on_earth(lonlat, where))
 
     return valid(shapely.transform(shapely.segmentize(shape, SEGMENT), project).simplify(TOLERANCE), where)
 
@@ -65,6 +65,13 @@ def within(footprint: BaseGeometry, tile: BaseGeometry, where: str) -> BaseGeome
     """The part of a footprint of several tiles that lies in one of them."""
     turns = round((tile.centroid.x - footprint.centroid.x) / 360)
     return valid(_turned(footprint, turns).intersection(tile), where)
+
+
+def _on_earth(lonlat: NDArray[np.float64], where: str) -> NDArray[np.float64]:
+    """Rounded; BadProduct for what is no longitude and latitude."""
+    if not (np.abs(lonlat) <= [360, 90]).all():  # false for NaN
+        raise BadProduct(f"{where} leaves the Earth")
+    return np.round(lonlat, DIGITS)
 
 
 def unwrapped(lonlat: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import pystac
@@ -14,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from eolake.catalog.errors import BadProduct
 from eolake.catalog.stac.extensions import uri
-from eolake.ingest.sensors.sentinel2 import footprint
+from eolake.ingest.sensors.sentinel2 import footprint, xml
 from eolake.ingest.sensors.sentinel2.metadata import AwsMetadata, ProductMetadata, TileMetadata
 from eolake.ingest.sensors.sentinel2.names import ProductName, product_name
 
@@ -67,6 +67,11 @@ class Scene:
     def level(self) -> str:
         """L1C or L2A"""
         return self.tile.name.level
+
+    @property
+    def product_type(self) -> str:
+        """S2MSI1C, S2MSI2A; S2MSI2Ap of the pilot products of 2017."""
+        return self.product.product_type if self.product else f"S2MSI{self.level[1:]}"
 
     @property
     def collection(self) -> str:
@@ -190,8 +195,8 @@ def _common(scene: Scene) -> dict[str, Any]:
         "grid:code": f"MGRS-{scene.tile.name.tile}",
         "processing:level": scene.level,
         "processing:version": scene.baseline,
-        "processing:datetime": _utc(datetime.strptime(scene.stamp, "%Y%m%dT%H%M%S").replace(tzinfo=UTC)),
-        "product:type": f"S2MSI{scene.level[1:]}",
+        "processing:datetime": _utc(xml.time(scene.stamp, f"{scene.tile.path}: the time in {scene.id}")),
+        "product:type": scene.product_type,
         "odc:region_code": scene.tile.name.tile,
         "dea:dataset_maturity": "final",
     }
@@ -225,7 +230,7 @@ def _sentinel2(scene: Scene) -> dict[str, Any]:
     return {
         "s2:tile_id": scene.tile.name.text,
         "s2:product_uri": f"{product.uri}.SAFE" if product else f"{name.text}.SAFE" if name else None,
-        "s2:product_type": f"S2MSI{scene.level[1:]}",
+        "s2:product_type": scene.product_type,
         "s2:processing_baseline": scene.baseline,
         "s2:generation_time": product.generation if product else None,
         "s2:datatake_id": product.datatake_id if product else aws.datatake_id if aws else None,

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,8 @@ BAND_CODES = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B0
 """In the order of ESA's band ids 0–12."""
 OFFSETS = ("Radiometric_Offset_List/RADIO_ADD_OFFSET", "BOA_ADD_OFFSET_VALUES_LIST/BOA_ADD_OFFSET")
 QUANTIFICATIONS = ("QUANTIFICATION_VALUE", "QUANTIFICATION_VALUES_LIST/BOA_QUANTIFICATION_VALUE")
+UTM = re.compile(r"EPSG:32[67](?:0[1-9]|[1-5]\d|60)")
+RFC3339 = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"
 FOOTPRINT = "Product_Footprint/Product_Footprint/Global_Footprint/EXT_POS_LIST"
 
 
@@ -106,21 +109,26 @@ def read_product(path: Path) -> ProductMetadata:
         uri=info.text("PRODUCT_URI").removesuffix(".SAFE"),
         start=info.time("PRODUCT_START_TIME"),
         product_type=info.text("PRODUCT_TYPE"),
-        baseline=info.text("PROCESSING_BASELINE"),
-        generation=info.text("GENERATION_TIME"),
+        baseline=info.matching("PROCESSING_BASELINE", r"\d\d\.\d\d"),
+        generation=_generation(info),
         spacecraft=datatake.text("SPACECRAFT_NAME"),
         datatake_id=datatake.attribute("datatakeIdentifier"),
         datatake_type=datatake.find("DATATAKE_TYPE"),
         datatake_start=datatake.time("DATATAKE_SENSING_START"),
-        relative_orbit=int(datatake.number("SENSING_ORBIT_NUMBER")),
-        orbit_state=datatake.text("SENSING_ORBIT_DIRECTION").lower(),
+        relative_orbit=int(datatake.matching("SENSING_ORBIT_NUMBER", r"\d{1,3}")),
+        orbit_state=datatake.matching("SENSING_ORBIT_DIRECTION", "(?i:(a|de)scending)").lower(),
         reflectance_conversion=image.maybe_number("Reflectance_Conversion/U"),
-        cloud_cover=root.maybe_number("Quality_Indicators_Info/Cloud_Coverage_Assessment"),
+        cloud_cover=root.maybe_number("Quality_Indicators_Info/Cloud_Coverage_Assessment", 0, 100),
         footprint=root.node("Geometric_Info").text(FOOTPRINT),
         offsets=_offsets(image),
         quantifications=_quantifications(image),
         special_values=_special_values(image),
     )
+
+
+def _generation(info: xml.Node) -> str:
+    info.time("GENERATION_TIME")
+    return info.matching("GENERATION_TIME", RFC3339)
 
 
 def _offsets(image: xml.Node) -> dict[str, int] | None:
@@ -165,18 +173,17 @@ def read_tile(path: Path) -> TileMetadata:
         crs=_crs(geocoding),
         sizes=_sizes(geocoding),
         corner=_corner(geocoding),
-        sun_zenith=angles.maybe_number("Mean_Sun_Angle/ZENITH_ANGLE"),
-        sun_azimuth=angles.maybe_number("Mean_Sun_Angle/AZIMUTH_ANGLE"),
+        sun_zenith=angles.maybe_number("Mean_Sun_Angle/ZENITH_ANGLE", 0, 180),
+        sun_azimuth=angles.azimuth("Mean_Sun_Angle/AZIMUTH_ANGLE"),
         incidence=_incidence(angles),
         content=_content(root),
     )
 
 
 def _crs(geocoding: xml.Node) -> str:
-    """UTM, or the polar projections that the tiling does not use but the format allows."""
     code = geocoding.text("HORIZONTAL_CS_CODE").upper()
-    if not code.startswith("EPSG:") or not code.removeprefix("EPSG:").isdigit():
-        raise BadProduct(f"{geocoding.path}: HORIZONTAL_CS_CODE {code[:40]!r} is no EPSG code")
+    if UTM.fullmatch(code) is None:
+        raise BadProduct(f"{geocoding.path}: HORIZONTAL_CS_CODE {code[:40]!r} is no zone of UTM")
     return code
 
 
@@ -199,7 +206,7 @@ def _corner(geocoding: xml.Node) -> tuple[float, float]:
 def _incidence(angles: xml.Node) -> tuple[float, float] | None:
     """Bands without a detector in the tile say NaN; they are left out. Azimuths are averaged across north."""
     views = angles.all("Mean_Viewing_Incidence_Angle_List/Mean_Viewing_Incidence_Angle")
-    pairs = [(view.maybe_number("ZENITH_ANGLE"), view.maybe_number("AZIMUTH_ANGLE")) for view in views]
+    pairs = [(view.maybe_number("ZENITH_ANGLE", 0, 90), view.azimuth("AZIMUTH_ANGLE")) for view in views]
     known = [(zenith, azimuth) for zenith, azimuth in pairs if zenith is not None and azimuth is not None]
     if not known:
         return None
@@ -211,7 +218,7 @@ def _incidence(angles: xml.Node) -> tuple[float, float] | None:
 def _content(root: xml.Node) -> dict[str, float]:
     quality = root.first("Quality_Indicators_Info/Image_Content_QI")
     names = [child.tag.rpartition("}")[2] for child in quality.element] if quality else []
-    values = {name: quality.maybe_number(name) for name in names if quality and name.endswith("_PERCENTAGE")}
+    values = {name: quality.maybe_number(name, 0, 100) for name in names if quality and name.endswith("_PERCENTAGE")}
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -220,16 +227,20 @@ def read_aws(tile_info: Path, product_info: Path | None) -> AwsMetadata:
     tile = _object(tile_info)
     product = _object(product_info) if product_info else {}
     named = product.get("name") or tile.get("productName") or str(tile.get("productPath", "")).rpartition("/")[2]
-    outline = tile.get("tileDataGeometry")
-    filled = isinstance(outline, dict) and any(outline.get("coordinates") or [])
+    outline, datastrip = tile.get("tileDataGeometry"), tile.get("datastrip")
+    filled = isinstance(outline, dict) and isinstance(outline.get("coordinates"), list) and any(outline["coordinates"])
     return AwsMetadata(
         path=tile_info,
         sensing=xml.time(str(tile.get("timestamp")), f"{tile_info}: timestamp"),
         product=product_name(str(named)),
-        datatake_id=product.get("datatakeIdentifier"),
-        datastrip_id=(tile.get("datastrip") or {}).get("id"),
+        datatake_id=_text(product.get("datatakeIdentifier")),
+        datastrip_id=_text(datastrip.get("id")) if isinstance(datastrip, dict) else None,
         outline=outline if filled else None,
     )
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _object(path: Path) -> dict[str, Any]:

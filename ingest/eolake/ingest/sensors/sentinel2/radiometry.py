@@ -22,8 +22,8 @@ OFFSET = 1000
 QUANTIFICATION: Mapping[str, float] = {"reflectance": 10_000.0, "aot": 1_000.0, "wvp": 1_000.0}
 """Divisors that the collections' scales stand for."""
 OFFSET_SINCE = "04.00"
-ROWS = 512
-"""Rows that are worked on at a time: temporary arrays stay small."""
+ROWS = 64
+"""Rows that are worked on at a time: they fit in the processor's cache."""
 
 
 def offsets_to_add(baseline: str, product: ProductMetadata | None) -> dict[str, int]:
@@ -64,8 +64,12 @@ def add_offset(data: NDArray[Any], added: int) -> None:
     0 and 65535 keep their meaning; what would reach 65535 ends at 65534, the largest value that is not "saturated"."""
     if added == 0:
         return
+    largest = SATURATED - 1 - added
     for start in range(0, len(data), ROWS):
         rows = data[start : start + ROWS]
-        special = (rows == NODATA) | (rows == SATURATED)
-        raised = np.minimum(rows, SATURATED - 1 - added) + np.uint16(added)
-        np.copyto(rows, raised, where=~special)
+        saturated = rows == SATURATED if rows.max() > largest else None  # rare: bright clouds and glint
+        if saturated is not None:
+            np.minimum(rows, largest, out=rows)
+        np.add(rows, np.uint16(added), out=rows, where=rows != NODATA)
+        if saturated is not None:
+            rows[saturated] = SATURATED

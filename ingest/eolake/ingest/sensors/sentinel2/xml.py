@@ -7,6 +7,7 @@ Namespaces carry the version of the format (PSD 12, 13, 14, 15) and Level-2A pro
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,12 +78,27 @@ class Node:
         """The finite number there; BadProduct when it is missing or something else."""
         return number(self.text(steps), f"{self.path}: {steps}")
 
-    def maybe_number(self, steps: str) -> float | None:
-        """The number there; None when there is none or it is NaN, as angles of empty tiles are."""
+    def maybe_number(self, steps: str, lowest: float = -math.inf, highest: float = math.inf) -> float | None:
+        """The number there; None when there is none or it is NaN, as angles of empty tiles are; BadProduct when out of bounds."""
         value = self.find(steps)
         if value is None or value.lower() == "nan":
             return None
-        return number(value, f"{self.path}: {steps}")
+        found = number(value, f"{self.path}: {steps}")
+        if not lowest <= found <= highest:
+            raise BadProduct(f"{self.path}: {steps} is {found:g}, outside of {lowest:g} to {highest:g}")
+        return found
+
+    def azimuth(self, steps: str) -> float | None:
+        """The angle there, 0 to 360 degrees; None as above."""
+        found = self.maybe_number(steps, -360, 360)
+        return None if found is None else found % 360
+
+    def matching(self, steps: str, pattern: str) -> str:
+        """The text there; BadProduct when it is missing or has another form."""
+        value = self.text(steps)
+        if re.fullmatch(pattern, value) is None:
+            raise BadProduct(f"{self.path}: {steps} is {value[:40]!r}, which is not like {pattern}")
+        return value
 
     def time(self, steps: str) -> datetime:
         """The UTC time there; BadProduct when it is missing or none."""
