@@ -169,15 +169,46 @@ def test_foreground_mends_and_ends_clean(place: Path) -> None:
     assert states(folder, code=4) == {"postgresql": "stopped", "http": "stopped"}
 
 
-def test_moved_while_running_then_down(lake: Path, place: Path) -> None:
+LOAD = """
+import sys
+import datacube
+cube = datacube.Datacube()
+found = cube.load(product="ls8_c2_l2", measurements=["red"])
+assert sys.argv[1] in cube.find_datasets(product="ls8_c2_l2")[0].uri
+print(int(found.red.sum()))
+"""
+
+
+def test_moved_while_running_everything_still_loads(lake: Path, place: Path) -> None:
     up(lake)
+    product = ("--kind", "landsat_c2_l2", "--size", "64", "--when", "2020-01-16T23:50:00Z")
+    eolake(place, "simulate", "products", "products", *product)
+    eolake(lake, "ingest", str(place / "products"))
+    holding = json.loads(eolake(lake, "status", "--json"))["collections"]["ls8_c2_l2"]
+    assert (holding["items"], holding["datasets"]) == (1, 1)
+    total = load(lake, place / "first")
+    assert total > 0
+
     before = {part["pid"] for part in parts(lake).values()}
     moved = place / "moved"
     lake.rename(moved)
-    assert set(up(moved)["started"]) == {"postgresql", "http"}
-    now = parts(moved)
-    assert {part["state"] for part in now.values()} == {"running"}
-    assert before & {part["pid"] for part in now.values()} == set()
-    assert landing_page(f"{up(moved)['stac']}/collections")["collections"] is not None
+    found = up(moved)
+    assert set(found["started"]) >= {"postgresql", "http"}
+    assert before & {part["pid"] for part in parts(moved).values()} == set()
+    assert load(moved, moved) == total
+    assert json.loads(eolake(moved, "check", "--json"))["ok"] is True
+    item = landing_page(f"{found['stac']}/search?collections=ls8_c2_l2")["features"][0]
+    with urllib.request.urlopen(item["assets"]["red"]["href"], timeout=20) as answer:
+        assert answer.read(4) == b"II*\0"
+    # A second `up` has nothing left to repair, and `down` ends it.
+    assert up(moved)["started"] == []
     assert "postgresql" in eolake(moved, "down")
-    assert states(moved, code=4) == {"postgresql": "stopped", "http": "stopped"}
+    assert set(states(moved, code=4).values()) == {"stopped"}
+
+
+def load(folder: Path, place: Path) -> int:
+    """Sum of the red band, through datacube with what `eolake env` prints."""
+    script = f'eval "$({sys.executable} -m eolake.catalog env)"; {sys.executable} -c {shlex.quote(LOAD)} {place}/'
+    answer = subprocess.run(["sh", "-c", script], cwd=folder, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    return int(answer.stdout)
