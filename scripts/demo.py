@@ -93,9 +93,10 @@ def _bring_in(account: Account) -> Mapping[str, int]:
     before = _counts()
     with account.step("Ingest: every product becomes cloud-optimised GeoTIFFs, a STAC item and a cube dataset in one transaction"):
         _lake("ingest", "demo-lake/products")
-    with account.step("Analysis: NDVI and NBR of every scene, and their monthly medians"):
+    with account.step("Analysis: NDVI and NBR of every scene, and the monthly medians of both missions together"):
         bbox = ",".join(str(side) for side in BBOX)
-        _lake("analyse", "vegetation_indices", "--datetime", "/".join(TIME), "--bbox", bbox, "--mix")
+        inputs = ("--collection", "ls8_c2_l2", "--collection", "s2_l2a", "--mix")
+        _lake("analyse", "vegetation_indices", "--datetime", "/".join(TIME), "--bbox", bbox, *inputs)
     return before
 
 
@@ -172,7 +173,7 @@ def _sum_up(account: Account, facts: Mapping[str, Any], before: Mapping[str, int
     _lake("status")
     added = {name: count - before.get(name, 0) for name, count in after.items() if count != before.get(name, 0)}
     if added:
-        print("\nAdded by this run: " + ", ".join(f"{count} {name}" for name, count in added.items()) + ".")
+        print("\nAdded by this run: " + ", ".join(f"{name} {count}" for name, count in added.items()))
     elif again:
         print("\nNothing to do: everything was there already.")
     slowest = max(account.steps, key=lambda step: step[1])
@@ -189,10 +190,10 @@ def _farewell(facts: Mapping[str, Any], *, keep_up: bool) -> None:
 
 
 def _counts() -> dict[str, int]:
-    """Items and datasets by collection, and published granules."""
+    """Granules, and items by collection."""
     document = _facts("status")
-    counts = {f"items of {name}": holding["items"] for name, holding in document.get("collections", {}).items()}
-    return {**counts, "granules": sum(document.get("granules", {}).values())}
+    counts = {name: holding["items"] for name, holding in document.get("collections", {}).items()}
+    return {"granules": sum(document.get("granules", {}).values()), **counts}
 
 
 def _size(folder: Path) -> int:
