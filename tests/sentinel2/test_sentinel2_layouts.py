@@ -127,6 +127,17 @@ def test_an_archive_within_a_folder(generated: Generated, drafts: Drafts, tmp_pa
     assert {"cloud_probability", "snow_probability"} < set(draft.bands)
 
 
+def test_an_aws_tile_of_a_product_of_several_tiles(generated: Generated, drafts: Drafts, tmp_path: Path) -> None:
+    """The product's name is not the tile's: the granule id names it, for several tiles share the product."""
+    folder = as_aws(generated("s2_l1c", "02.06"), tmp_path / "S2B_aws")
+    (folder / "productInfo.json").unlink()
+    edit(folder / "tileInfo.json", '"productName": "[^"]*"', f'"productName": "{LARGE.removesuffix(".SAFE")}"')
+    (draft,) = drafts(folder)
+    assert draft.item.id == "S2B_OPER_MSI_L1C_TL_EPAE_20200108T024009_A014828_T56HKH_N02.06"
+    assert draft.rank == (2, 6, "20200108T024009")
+    assert "s2:product_uri" not in draft.item.properties
+
+
 def remove_tile(product: Path) -> None:
     (granule_of(product) / "MTD_TL.xml").unlink()
 
