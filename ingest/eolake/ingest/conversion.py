@@ -151,15 +151,17 @@ def _done(outcome: Outcome, staged: list[Staged], seconds: dict[str, float]) -> 
     )
 
 
-def judge(error: Exception, step: str, workspace: Path) -> tuple[Verdict, str]:
-    """What an error means for the product, and the reason that people read."""
+def judge(error: Exception, step: str, workspace: Path, *, spare: int = SPARE) -> tuple[Verdict, str]:
+    """What an error means for the product, and the reason that people read.
+
+    With fewer than `spare` bytes free where the workspace is, it is the disk's."""
     if isinstance(error, Fenced):
         return "lost", str(error)
     if isinstance(error, Rejected):
         return "rejected", str(error)
     if isinstance(error, PASSING) or _cut(error):
         return "later", f"{str(error) or type(error).__name__} (at the step {step!r})"
-    if _machine(error, workspace):
+    if _machine(error, workspace, spare):
         return "later", f"this machine is short of something: {error} (at the step {step!r})"
     if isinstance(error, BadProduct):
         return "quarantined", str(error)
@@ -171,11 +173,11 @@ def _cut(error: Exception) -> bool:
     return isinstance(error, DBAPIError) and (error.connection_invalidated or isinstance(error.orig, PASSING))
 
 
-def _machine(error: Exception, workspace: Path) -> bool:
+def _machine(error: Exception, workspace: Path, spare: int) -> bool:
     if isinstance(error, OSError) and error.errno in FULL:
         return True
     there = next(folder for folder in (workspace, *workspace.parents) if folder.exists())
-    return shutil.disk_usage(there).free < SPARE
+    return shutil.disk_usage(there).free < spare
 
 
 def _where(error: Exception) -> str:

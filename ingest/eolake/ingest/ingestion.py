@@ -116,7 +116,7 @@ class Ingestion:
         told = {granule_id for granule_id, done in self._ended.items() if done.verdict != "later"}
         untold = [product for product in products if product.granule_id not in told]
         self.call.emit(document, _text(untold, found, counts, seconds))
-        return int(wait and not tally.stopped and any(product.outcome in FAILED for product in products))
+        return int(wait and any(product.outcome in FAILED for product in products))
 
     def _say_found(self, found: Found) -> int:
         document = {

@@ -37,6 +37,7 @@ class Queue:
         """`only`: these granules and no others; `giving_up`: true when nobody waits for the database any more."""
         self.lake, self.settings, self.only, self.owner = lake, settings, only, own_name()
         self._giving_up = giving_up
+        self._given_up = False
         self._connection: Connection | None = None
 
     def close(self) -> None:
@@ -155,7 +156,8 @@ class Queue:
                 return work(self._connection)
             except CUT as error:
                 self.close()
-                if self._giving_up() or time.monotonic() > until:
+                if self._given_up or self._giving_up() or time.monotonic() > until:
+                    self._given_up = True  # what is still to be said is tried once
                     raise Unreachable(f"the database stays away: {str(error).strip()}") from error
                 log.warning("the database is away (%s); trying again", str(error).strip())
             time.sleep(pause)

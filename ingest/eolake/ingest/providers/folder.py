@@ -71,7 +71,10 @@ def look(paths: Sequence[Path]) -> Found:
     offers: dict[str, Offer] = {}
     skipped: dict[Path, Skipped] = {}
     for path in paths:
-        products, others = _look(path.resolve())
+        try:
+            products, others = _look(path.resolve())
+        except OSError as error:
+            raise UsageError(f"{path} can't be read: {error}") from error
         offers |= {offer.id: offer for offer in products}
         skipped |= {other.path: other for other in others}
     return Found(offers=tuple(offers.values()), skipped=tuple(skipped[path] for path in sorted(skipped)))
@@ -92,18 +95,26 @@ def _walk(folder: Path, depth: int) -> tuple[list[Offer], list[Skipped]]:
     products: list[Offer] = []
     skipped: list[Skipped] = []
     for entry in sorted(folder.iterdir()):
-        reason = _unwanted(entry, depth)
-        if reason is not None:
-            skipped.append(Skipped(path=entry, reason=reason))
-        elif (name := _product(entry)) is not None:
-            products.append(_offer(entry, name))
-        elif entry.is_dir():
-            below, others = _walk(entry, depth - 1)
-            products += below
-            skipped += others if below else [Skipped(path=entry, reason="a folder without products")]
-        else:
-            skipped.append(Skipped(path=entry, reason="no sensor knows this name"))
+        try:
+            below, others = _enter(entry, depth)
+        except OSError as error:
+            below, others = [], [Skipped(path=entry, reason=f"can't be read: {error.strerror}")]
+        products += below
+        skipped += others
     return products, skipped
+
+
+def _enter(entry: Path, depth: int) -> tuple[list[Offer], list[Skipped]]:
+    reason = _unwanted(entry, depth)
+    if reason is not None:
+        return [], [Skipped(path=entry, reason=reason)]
+    name = _product(entry)
+    if name is not None:
+        return [_offer(entry, name)], []
+    if not entry.is_dir():
+        return [], [Skipped(path=entry, reason="no sensor knows this name")]
+    products, others = _walk(entry, depth - 1)
+    return products, others if products else [Skipped(path=entry, reason="a folder without products")]
 
 
 def _unwanted(entry: Path, depth: int) -> str | None:
@@ -120,8 +131,6 @@ def _product(path: Path) -> str | None:
     """The name of the product at a path, without extension; None when it is none."""
     try:
         found = identify(path)
-    except PermissionError:
-        return None
     except ConfigError:
         return product_name(path)  # a sensor that does not load might know it: the worker says which
     return found[1] if found else None
