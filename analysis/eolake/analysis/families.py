@@ -91,10 +91,13 @@ class Mask:
 
 
 def mask_of(collection: Collection, masked: frozenset[str]) -> Mask | None:
-    """From the declared classes of the collection's quality band (role `cloud`); None when it has no such band."""
-    band = next((band for band in collection.measurements if band.categorical and "cloud" in band.roles), None)
-    if band is None:
+    """From the declared classes of the quality band (role `cloud`) that knows most of what is masked; None when there is none.
+
+    Landsat 4 to 7 have two: QA_PIXEL, and SR_CLOUD_QA of the older algorithm, which knows no fill and no dilated clouds."""
+    bands = [band for band in collection.measurements if band.categorical and "cloud" in band.roles]
+    if not bands:
         return None
+    band = max(bands, key=lambda band: len(masked & {entry.name for entry in (*band.classes, *band.bitfields)}))
     return Mask(
         band=band.name,
         values=frozenset(entry.value for entry in band.classes if entry.name in masked),
