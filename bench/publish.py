@@ -202,7 +202,7 @@ def theirs(where: Place, count: int, folder: Path) -> tuple[float, float]:
     loaded = time.perf_counter() - started
     started = time.perf_counter()
     for some in batched(documents, 2_000):  # the length of a command line
-        command = [programs / "datacube", "dataset", "add", "--no-verify-lineage", "--confirm-ignore-lineage", *some]
+        command = [programs / "datacube", "dataset", "add", "--ignore-lineage", *some]
         subprocess.run(command, env=environment, check=True, capture_output=True, cwd=folder)
     return loaded, time.perf_counter() - started
 

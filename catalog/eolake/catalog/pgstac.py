@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import orjson
 from psycopg.types.json import Jsonb
+from pypgstac.hydration import dehydrate
 
 from eolake.catalog.lake import Connection, Executor
 from eolake.catalog.queries import load_queries
@@ -51,9 +53,24 @@ def _covered(connection: Connection, bounds: Mapping[str, Any]) -> bool:
 
 
 def create_items(connection: Executor, items: Sequence[Mapping[str, Any]]) -> None:
-    """Add items that are not there; ONE call, sorted, because each one locks the statistics of its partition until commit."""
-    ordered = sorted(items, key=lambda item: (item["collection"], item["id"]))
-    connection.execute(SQL["create_items"], {"items": Jsonb([dict(item) for item in ordered])})
+    """Add items that are not there, in ONE sorted statement: each one locks the statistics of its partition until commit.
+
+    Their partitions must be there already (`ensure_partition`)."""
+    collections = sorted({item["collection"] for item in items})
+    rows = connection.execute(SQL["base_items"], {"collections": collections}).fetchall()
+    bases = {row["collection"]: row for row in rows}
+    given = [_row(item, bases[item["collection"]]) for item in items]
+    connection.execute(SQL["create_items"], {"items": Jsonb(given, dumps=orjson.dumps)})
+
+
+def _row(item: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    """The item as pgSTAC keeps it: without what its collection's base item says, which hydration adds again."""
+    content = dehydrate(base["base_item"], dict(item))
+    for column in ("id", "collection", "geometry", "type"):
+        content.pop(column, None)
+    if base["base_item_id"] is not None:
+        content["pgstac:base_item"] = base["base_item_id"]
+    return {"id": item["id"], "collection": item["collection"], "geometry": item["geometry"], "content": content}
 
 
 def delete_items(connection: Executor, items: Sequence[tuple[str, str]]) -> None:

@@ -6,6 +6,8 @@ or not in it at all. Until the commit nothing shows what was written, and the sw
 
 from __future__ import annotations
 
+import contextlib
+import io
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -167,10 +169,10 @@ def index_datasets(session: Session, wanted: Sequence[Prepared]) -> None:
     datasets = session.index.datasets
     known = datasets.bulk_has([p.dataset.id for p in wanted])
     fresh = [p.dataset for p, there in zip(wanted, known, strict=True) if not there]
-    if len(fresh) == 1:
-        datasets.add(fresh[0], with_lineage=False)
-    elif fresh:
-        datasets.bulk_add([_tuple(dataset) for dataset in fresh], batch_size=len(fresh))
+    if fresh:
+        # `add` of one dataset takes 17 statements, `bulk_add` five; on a terminal it prints a dot.
+        with contextlib.redirect_stdout(io.StringIO()):
+            datasets.bulk_add([_tuple(dataset) for dataset in fresh], batch_size=len(fresh))
     for dataset in (p.dataset for p, there in zip(wanted, known, strict=True) if there):
         datasets.update(dataset, updates_allowed={(): allow_any})
         datasets.restore([dataset.id])

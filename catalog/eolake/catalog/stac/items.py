@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -87,12 +86,9 @@ def with_store_hrefs(item: Mapping[str, Any], folder: str) -> dict[str, Any]:
     A `self` link names item.json: APIs replace it, the ODC dataset takes its uri from it.
     """
     folder = folder.rstrip("/")
-    document = copy.deepcopy(dict(item))
-    for asset in document["assets"].values():
-        asset["href"] = f"{folder}/{asset['href'].removeprefix('./')}"
-    others = [link for link in document["links"] if link["rel"] != "self"]
-    document["links"] = [{"rel": "self", "href": f"{folder}/{ITEM_NAME}", "type": ITEM_MEDIA_TYPE}, *others]
-    return document
+    assets = {key: {**asset, "href": f"{folder}/{asset['href'].removeprefix('./')}"} for key, asset in item["assets"].items()}
+    others = [link for link in item["links"] if link["rel"] != "self"]
+    return {**item, "assets": assets, "links": [{"rel": "self", "href": f"{folder}/{ITEM_NAME}", "type": ITEM_MEDIA_TYPE}, *others]}
 
 
 def _assets(collection: Collection, written: Mapping[str, StoredAsset]) -> dict[str, dict[str, Any]]:
