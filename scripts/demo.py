@@ -184,9 +184,10 @@ def _sum_up(account: Account, facts: Mapping[str, Any], before: Mapping[str, int
 def _farewell(facts: Mapping[str, Any], *, keep_up: bool) -> None:
     url = facts["url"]
     if keep_up:
-        print(f"The lake runs: browse {url}, STAC API {url}/stac. Stop it: .venv/bin/eolake -c demo-lake/eolake.toml down")
+        print(f"The lake runs: {url}/stac is its STAC API. Stop it: .venv/bin/eolake -c demo-lake/eolake.toml down")
     else:
-        print(f"Stopped. Start it again: .venv/bin/eolake -c demo-lake/eolake.toml up   (browse {url}, STAC API {url}/stac)")
+        print("Stopped. Start it again (it prints its URLs): .venv/bin/eolake -c demo-lake/eolake.toml up")
+        print("`make demo ARGS=--keep-up` leaves it running.")
 
 
 def _counts() -> dict[str, int]:
