@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 
 import click
@@ -23,10 +24,13 @@ def up(call: Invocation, detach: bool, workers: int, port: int | None) -> None: 
     began = time.monotonic()
     stack = Stack(call.settings(), call.config_file())
     watched = stack.watched()
+    ran_before = any(part.state == "running" for part in stack.parts())
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         started = stack.up(workers=workers, port=port, note=call.note)
     except KeyboardInterrupt:
-        stack.down()
+        if not ran_before:
+            stack.down()
         raise
     call.emit(_document(stack, started), _text(stack, started, time.monotonic() - began))
     if started and not detach and not watched:
