@@ -129,7 +129,13 @@ def _measure(contestant: str, scene: Scene, out: Path) -> dict[str, float]:
     work()
     wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"wall": wall, "cpu": cpu, "rss": after.ru_maxrss / 1024, "size": out.stat().st_size / MB}
+    return {"wall": wall, "cpu": cpu, "peak": _peak(), "size": out.stat().st_size / MB}
+
+
+def _peak() -> float:
+    """MB of resident memory at most; ru_maxrss would begin with the peak of the process that started this one."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024 / MB
 
 
 def _incumbent(scene: Scene, out: Path) -> Callable[[], object]:
@@ -186,7 +192,7 @@ def _report(scene: Scene, found: dict[str, list[dict[str, float]]]) -> None:
         ratios = [
             statistics.median(r[key] / i[key] for r, i in zip(rounds, found[INCUMBENT], strict=True)) for key in ("wall", "cpu", "size")
         ]
-        figures = f"{middle['wall']:7.2f} {middle['cpu']:7.2f} {middle['size']:7.1f} {middle['rss']:8.0f} {middle['read']:7.2f}"
+        figures = f"{middle['wall']:7.2f} {middle['cpu']:7.2f} {middle['size']:7.1f} {middle['peak']:8.0f} {middle['read']:7.2f}"
         print(f"{name:18} {figures} | {ratios[0]:5.2f} {ratios[1]:5.2f} {ratios[2]:5.2f}", flush=True)
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from obstore.store import LocalStore, S3Store
 
 CHUNK = 1 << 20
+PRUNED = 100
+"""Tries to write into a folder that others empty and remove at the same time."""
 SINGLE_PUT = 5 << 30
 """Bytes; what S3 takes in one request."""
 MEDIA_TYPES = {
@@ -184,8 +186,10 @@ class FolderStore(Store):
         return str(self.folder / key)
 
     def sync(self, prefix: str) -> None:
-        """Flush the files below the prefix, their folders, and the folders above up to the root."""
+        """Flush the files below the prefix, their folders, and the folders above up to the root; MissingObject when there is none."""
         top = self.folder / prefix
+        if not top.is_dir():
+            raise MissingObject(f"{self.uri(prefix)} is not there")
         for folder, _, names in os.walk(top):
             for name in names:
                 _flush(Path(folder) / name)
@@ -208,15 +212,13 @@ class FolderStore(Store):
     def _create(self, key: str, content: bytes | Path) -> bool:
         """Write under a name of its own, then link: the key appears whole, and only one writer wins."""
         target = self.folder / key
-        draft = _place(target)
-        try:
-            _fill(draft, content)
-            os.link(draft, target)
-        except FileExistsError:
-            return False
-        finally:
-            draft.unlink(missing_ok=True)
-        return True
+        for _ in range(PRUNED):
+            try:
+                return _link(target, content)
+            except (FileNotFoundError, FileExistsError):
+                if target.parent.is_dir():
+                    raise  # no other process pruned the folder: the content itself is missing
+        raise Transient(f"{self.uri(key)}: its folder goes away again and again")
 
 
 class BucketStore(Store):
@@ -290,7 +292,8 @@ def check_key(key: str) -> None:
 
 def media_type(key: str) -> str:
     """Content type by the ending of the key."""
-    return MEDIA_TYPES.get(Path(key).suffix.lower(), "application/octet-stream")
+    name = Path(key)
+    return "application/geo+json" if name.name == "item.json" else MEDIA_TYPES.get(name.suffix.lower(), "application/octet-stream")
 
 
 # --- one StoreConfig for every client ---
@@ -373,10 +376,18 @@ def _translated(where: str) -> Iterator[None]:
 # --- files ---
 
 
-def _place(target: Path) -> Path:
-    """A free name beside the target, in its folder; another process may be pruning empty folders."""
+def _link(target: Path, content: bytes | Path) -> bool:
+    """Fill a file of its own name in the target's folder, then link it; False when the target exists."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    return target.with_name(f"{target.name}#{secrets.randbits(48)}")
+    draft = target.with_name(f"{target.name}#{secrets.randbits(48)}")
+    try:
+        _fill(draft, content)
+        os.link(draft, target)
+    except FileExistsError:
+        return False
+    finally:
+        draft.unlink(missing_ok=True)
+    return True
 
 
 def _fill(draft: Path, content: bytes | Path) -> None:
