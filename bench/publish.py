@@ -12,18 +12,16 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import batched
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pystac
 from affine import Affine
+from lakes import Bench, bench
 from shapely.geometry import box, mapping
 
 from eolake.catalog.cog import CogFacts, Statistics
@@ -32,9 +30,6 @@ from eolake.catalog.lake import Lake
 from eolake.catalog.ledger import granules
 from eolake.catalog.ledger.granules import Lease, Offer
 from eolake.catalog.ledger.publications import Record, StoredObject
-from eolake.catalog.local.cluster import Cluster
-from eolake.catalog.migrate import migrate
-from eolake.catalog.settings import DatabaseConfig, load_settings
 from eolake.catalog.stac.bands import COG_MEDIA_TYPE
 from eolake.catalog.stac.identity import dataset_id
 from eolake.catalog.stac.items import StoredAsset, complete_item, with_store_hrefs
@@ -132,33 +127,15 @@ def staged(number: int, lease: Lease) -> Staged:
     return Staged(item=document, record=record)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """A clone of the migrated database with a lake on it."""
-
-    lake: Lake
-
-    def counts(self) -> tuple[int, int, int]:
-        """Items, datasets that a search by place finds, publications."""
-        with self.lake.connect() as connection:
-            row = connection.execute(
-                "select (select count(*) from pgstac.items) as i, (select count(*) from odc.spatial_4326) as d, "
-                "(select count(*) from eolake.publication) as p"
-            ).fetchone()
-        assert row is not None
-        return row["i"], row["d"], row["p"]
-
-
-def place(folder: Path, config: DatabaseConfig, name: str, template: str) -> Place:
-    """Clone a database and write the settings of a lake on it."""
-    with psycopg.connect(config.model_copy(update={"name": "postgres"}).url(), autocommit=True) as connection:
-        connection.execute(f"create database {name} template {template}")  # type: ignore[call-overload]
-    home = folder / name
-    (home / "lake" / "objects").mkdir(parents=True)
-    (home / "eolake.toml").write_text('[lake]\nname = "bench"\n')
-    document = {**config.model_dump(exclude={"password"}), "name": name, "password": config.password.get_secret_value()}
-    (home / "lake" / "database.json").write_text(json.dumps(document))
-    return Place(lake=Lake(settings=load_settings(home / "eolake.toml")))
+def counts(lake: Lake) -> tuple[int, int, int]:
+    """Items, datasets that a search by place finds, publications."""
+    with lake.connect() as connection:
+        row = connection.execute(
+            "select (select count(*) from pgstac.items) as i, (select count(*) from odc.spatial_4326) as d, "
+            "(select count(*) from eolake.publication) as p"
+        ).fetchone()
+    assert row is not None
+    return row["i"], row["d"], row["p"]
 
 
 def leases(session: Session, count: int) -> list[Lease]:
@@ -168,9 +145,9 @@ def leases(session: Session, count: int) -> list[Lease]:
     return [granules.lease_of(g) for g in granules.claim(session.connection, owner="bench", lease=MINUTES, limit=count)]
 
 
-def ours(where: Place, count: int, batch: int) -> float:
+def ours(lake: Lake, count: int, batch: int) -> float:
     """Seconds to publish `count` items, `batch` per transaction; making the items is not counted."""
-    with Session(lake=where.lake) as session:
+    with Session(lake=lake) as session:
         session.product(COLLECTION)
         scenes = [Batch(lease=lease, staged=(staged(n, lease),)) for n, lease in enumerate(leases(session, count))]
         started = time.perf_counter()
@@ -179,9 +156,9 @@ def ours(where: Place, count: int, batch: int) -> float:
         return time.perf_counter() - started
 
 
-def theirs(where: Place, count: int, folder: Path) -> tuple[float, float]:
+def theirs(lake: Lake, count: int, folder: Path) -> tuple[float, float]:
     """Seconds of `pypgstac load` and of `datacube dataset add` for the same items, both with their start-up."""
-    with Session(lake=where.lake) as session:
+    with Session(lake=lake) as session:
         product = session.product(COLLECTION)
         uri = "file:///objects/x"
         items = folder / "items.ndjson"
@@ -193,8 +170,8 @@ def theirs(where: Place, count: int, folder: Path) -> tuple[float, float]:
                 path = folder / f"{number}.json"
                 path.write_text(json.dumps(odc_dataset(document, product).metadata_doc, default=str))
                 documents.append(path.name)
-    environment = {**os.environ, **where.lake.database.environment()}
-    environment |= {"ODC_DEFAULT_DB_URL": where.lake.database.url("postgresql+psycopg"), "ODC_DEFAULT_INDEX_DRIVER": "postgis"}
+    environment = {**os.environ, **lake.database.environment()}
+    environment |= {"ODC_DEFAULT_DB_URL": lake.database.url("postgresql+psycopg"), "ODC_DEFAULT_INDEX_DRIVER": "postgis"}
     programs = Path(sys.executable).parent
     started = time.perf_counter()
     load = [programs / "pypgstac", "load", "items", str(items), "--method", "insert"]
@@ -207,28 +184,20 @@ def theirs(where: Place, count: int, folder: Path) -> tuple[float, float]:
     return loaded, time.perf_counter() - started
 
 
-def report(folder: Path, sizes: list[int], single: int) -> Iterator[str]:
+def report(made: Bench, sizes: list[int], single: int) -> Iterator[str]:
     """One line per measurement."""
-    server = Cluster(folder / "cluster")
-    try:
-        config = server.ensure()
-        template = place(folder, config, "template_lake", config.name)
-        migrate(template.lake)
-        yield f"{'items':>7} {'eolake/s':>9} {'pypgstac/s':>11} {'dataset add/s':>14} {'together/s':>11} {'ratio':>6}"
-        for count in sizes:
-            mine, other = (place(folder, config, f"{who}_{count}", "template_lake") for who in ("ours", "theirs"))
-            scratch = folder / f"docs-{count}"
-            scratch.mkdir()
-            loaded, added = theirs(other, count, scratch)
-            seconds = ours(mine, count, BATCH)
-            assert mine.counts() == (count, count, count), mine.counts()
-            assert other.counts()[:2] == (count, count), other.counts()
-            rates = (count / seconds, count / loaded, count / added, count / (loaded + added), (loaded + added) / seconds)
-            yield "{:7} {:9.0f} {:11.0f} {:14.0f} {:11.0f} {:6.2f}".format(count, *rates)
-        one = place(folder, config, "single", "template_lake")
-        yield f"one by one: {single / ours(one, single, 1):.0f} scenes/s, each in its own transaction"
-    finally:
-        server.stop()
+    yield f"{'items':>7} {'eolake/s':>9} {'pypgstac/s':>11} {'dataset add/s':>14} {'together/s':>11} {'ratio':>6}"
+    for count in sizes:
+        mine, other = made.lake(f"ours_{count}"), made.lake(f"theirs_{count}")
+        scratch = made.folder / f"docs-{count}"
+        scratch.mkdir()
+        loaded, added = theirs(other, count, scratch)
+        seconds = ours(mine, count, BATCH)
+        assert counts(mine) == (count, count, count), counts(mine)
+        assert counts(other)[:2] == (count, count), counts(other)
+        rates = (count / seconds, count / loaded, count / added, count / (loaded + added), (loaded + added) / seconds)
+        yield "{:7} {:9.0f} {:11.0f} {:14.0f} {:11.0f} {:6.2f}".format(count, *rates)
+    yield f"one by one: {single / ours(made.lake('single'), single, 1):.0f} scenes/s, each in its own transaction"
 
 
 def main() -> None:
@@ -237,9 +206,8 @@ def main() -> None:
     parser.add_argument("--items", default="1000,10000", help="how many items, comma separated")
     parser.add_argument("--single", type=int, default=200)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="eolake-bench-") as folder:
-        os.chmod(folder, 0o755)  # noqa: PTH101 - the server's user must reach it
-        for line in report(Path(folder), [int(n) for n in options.items.split(",")], options.single):
+    with bench() as made:
+        for line in report(made, [int(n) for n in options.items.split(",")], options.single):
             print(line, flush=True)
 
 
