@@ -32,6 +32,15 @@ from eolake.ingest.sensors import find_sensor, sensor_names
 
 PASSING = (Transient, Unreachable, psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, MemoryError)
 """No fault of the product."""
+SETTING = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.InvalidSchemaName,
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.ReadOnlySqlTransaction,
+)
+"""The database is not what it should be: of another version, or a standby."""
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EROFS}
 """What the machine lacks."""
 SPARE = 64 * 2**20
@@ -155,22 +164,24 @@ def judge(error: Exception, step: str, workspace: Path, *, spare: int = SPARE) -
     """What an error means for the product, and the reason that people read.
 
     With fewer than `spare` bytes free where the workspace is, it is the disk's."""
+    said = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, Fenced):
-        return "lost", str(error)
+        return "lost", said
     if isinstance(error, Rejected):
-        return "rejected", str(error)
-    if isinstance(error, PASSING) or _cut(error):
-        return "later", f"{str(error) or type(error).__name__} (at the step {step!r})"
+        return "rejected", said
+    if _passing(error):
+        return "later", f"{said} (at the step {step!r})"
     if _machine(error, workspace, spare):
-        return "later", f"this machine is short of something: {error} (at the step {step!r})"
+        return "later", f"this machine is short of something: {said} (at the step {step!r})"
     if isinstance(error, BadProduct):
-        return "quarantined", str(error)
-    return "fault", f"{type(error).__name__}: {error} (at the step {step!r}, {_where(error)})"
+        return "quarantined", said
+    return "fault", f"{type(error).__name__}: {said} (at the step {step!r}, {_where(error)})"
 
 
-def _cut(error: Exception) -> bool:
-    """The database went away under SQLAlchemy."""
-    return isinstance(error, DBAPIError) and (error.connection_invalidated or isinstance(error.orig, PASSING))
+def _passing(error: Exception) -> bool:
+    """The fault is the database's, for now; also where SQLAlchemy wraps it."""
+    cut = isinstance(error, DBAPIError) and error.connection_invalidated
+    return cut or isinstance(error.orig if isinstance(error, DBAPIError) else error, (*PASSING, *SETTING))
 
 
 def _machine(error: Exception, workspace: Path, spare: int) -> bool:

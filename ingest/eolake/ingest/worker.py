@@ -21,6 +21,7 @@ from eolake.catalog.errors import ConfigError, EolakeError, Unreachable
 from eolake.catalog.failpoints import failpoint
 from eolake.catalog.lake import Lake
 from eolake.catalog.ledger.granules import Granule, lease_of
+from eolake.catalog.migrate import outstanding
 from eolake.ingest import workspaces
 from eolake.ingest.messages import Done, Event
 from eolake.ingest.pool import Pool, Process
@@ -107,7 +108,7 @@ class Worker:
     def run(self) -> Tally:
         """Work until nothing is left, the time is over, or a signal comes.
 
-        Raises Unreachable when the database stays away, ConfigError when no converter can start."""
+        Raises Unreachable when the database stays away, ConfigError when it is not migrated or no converter can start."""
         with self._signals():
             try:
                 self._work()
@@ -120,6 +121,9 @@ class Worker:
         return self.tally
 
     def _work(self) -> None:
+        missing = outstanding(self.lake)
+        if missing:
+            raise ConfigError(f"the database is older than this eolake (it lacks {', '.join(missing)}); run `eolake up --detach`")
         try:
             while not self._over():
                 self._turn()
