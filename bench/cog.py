@@ -154,7 +154,8 @@ def _ours(contestant: str, scene: Scene, out: Path) -> Callable[[], object]:
     compress, level, blocksize = contestant.split("-")
     classes = tuple(Class(value=value, name=f"c{value}") for value in range(12)) if scene.categorical else ()
     band = Band(name="band", title="Band", dtype=scene.dtype, nodata=scene.nodata, classes=classes)
-    profile = Cog(compress=compress, level=int(level), blocksize=int(blocksize))
+    own = {} if contestant == _default() else {"categorical_level": int(level)}
+    profile = Cog(compress=compress, level=int(level), blocksize=int(blocksize), **own)
     return lambda: write_cog(safe.read_raster(scene.path, driver="GTiff"), band, profile, out)
 
 

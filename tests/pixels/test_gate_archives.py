@@ -146,7 +146,7 @@ def test_a_gzip_bomb_stops_early_and_small(tmp_path: Path) -> None:
     assert path.stat().st_size < 1 << 20
     (tmp_path / "w").mkdir()
     run = subprocess.run(
-        [sys.executable, "-c", script, path, tmp_path / "w"], capture_output=True, text=True, check=True, timeout=120, cwd=TESTS
+        [sys.executable, "-c", BOMB, path, tmp_path / "w"], capture_output=True, text=True, check=True, timeout=120, cwd=TESTS
     )
     verdict, growth = run.stdout.split()
     assert verdict == "refused"
