@@ -23,6 +23,8 @@ from eolake.catalog.settings import DatabaseConfig, load_settings
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests find tests/support
 pytest_plugins = ["support.stac_validation"]  # the fixture validate_stac
 
+os.environ["CPL_VSIL_GZIP_WRITE_PROPERTIES"] = "NO"  # or GDAL leaves a file beside each .tar.gz that a test reads in place
+
 TEMPLATE = "eolake_template"
 
 

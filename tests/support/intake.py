@@ -10,15 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import rasterio
 from odc.geo.geobox import GeoBox
 
 from eolake.catalog.declaration import declared
 
 LANDSAT = re.compile(r"L[COTEM]\d")
-NO_BAND = re.compile(r"(^|/)(qi|QI_DATA|preview|gap_mask|HTML)/|TCI|PVI|_thumb_")
+NO_BAND = re.compile(r"(^|/)(preview|gap_mask)/|TCI|PVI|MSK_(DETFOO|QUALIT)|_thumb_")
 """Rasters in a product that are no band: quicklooks, previews, masks of single detectors."""
-SAFE_BAND = re.compile(r"(?:^|_|/)(?P<code>B\d[0-9A]|SCL|AOT|WVP)(?:_(?P<pixel>\d0)m)?\.jp2$")
+SAFE_BAND = re.compile(
+    r"(?:^|_|/)(?P<code>B\d[0-9A]|SCL|AOT|WVP|MSK_CLASSI(?=_B00)|MSK_CLDPRB|MSK_SNWPRB|CLD|SNW)(?:_B00)?(?:_(?P<pixel>\d0)m)?\.jp2$"
+)
 NATIVE = {"B02": "10", "B03": "10", "B04": "10", "B08": "10", "AOT": "20", "WVP": "20", "B01": "60", "B09": "60", "B10": "60"}
 """Pixel sizes in which Sentinel-2 bands are kept; the others in 20 m."""
 
@@ -90,4 +93,7 @@ def _alias(member: str, collection: str) -> str | None:
 
 def _read(name: str, address: str) -> Source:
     with rasterio.open(address) as source:
-        return Source(name=name, data=source.read(1), like=GeoBox(source.shape, source.transform, source.crs), nodata=source.nodata)
+        layers = source.read()
+        bits = [(layer != 0).astype(layer.dtype) << number for number, layer in enumerate(layers)]
+        data = layers[0] if len(layers) == 1 else np.bitwise_or.reduce(bits)  # a mask of several layers is one of several bits
+        return Source(name=name, data=data, like=GeoBox(source.shape, source.transform, source.crs), nodata=source.nodata)
