@@ -116,7 +116,7 @@ class _Report:
         """Why there is nothing to do."""
         if plan.tasks:
             return f"all {len(plan.tasks)} outputs are up to date"
-        names = ", ".join(name for family in self.families for name in family.collections)
+        names = ", ".join(family.key for family in self.families)
         where = "{}, {} to {}".format(",".join(f"{n:g}" for n in self.request.bbox), self.request.interval.start, self.request.interval.end)
         if plan.scenes:
             return f"none of {plan.scenes} scenes has a valid pixel in {where}"

@@ -97,7 +97,7 @@ def mask_of(collection: Collection, masked: frozenset[str]) -> Mask | None:
     bands = [band for band in collection.measurements if band.categorical and "cloud" in band.roles]
     if not bands:
         return None
-    band = max(bands, key=lambda band: len(masked & {entry.name for entry in (*band.classes, *band.bitfields)}))
+    band = max(bands, key=lambda band: len(masked & ({entry.name for entry in band.classes} | {field.name for field in band.bitfields})))
     return Mask(
         band=band.name,
         values=frozenset(entry.value for entry in band.classes if entry.name in masked),

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
+import numpy as np
 import odc.geo.geom
 from odc.geo import Geometry
 
@@ -28,6 +29,8 @@ from eolake.catalog.ledger.derivations import Bounds, Candidate
 
 log = logging.getLogger(__name__)
 DAY = timedelta(days=1)
+TURN, HALF_TURN = 360.0, 180.0
+"""Degrees."""
 STEP = 10_000.0
 """Metres between the points of an edge that goes to another CRS."""
 Verdict = Literal["missing", "stale", "current"]
@@ -179,9 +182,20 @@ def _scene(candidate: Candidate, footprint: Geometry) -> _Scene:
         dataset_id=candidate.dataset_id,
         digest=candidate.digest,
         prefix=candidate.prefix,
-        solar=solar_time(middle, footprint.centroid.coords[0][0]),
+        solar=solar_time(middle, longitude_of(footprint)),
     )
     return _Scene(source=source, footprint=footprint, start=candidate.start_at, end=candidate.end_at)
+
+
+def longitude_of(footprint: Geometry) -> float:
+    """Degrees east of the centre of an area in EPSG:4326, which may lie on both sides of the antimeridian."""
+    import shapely
+
+    shape = footprint.geom
+    west, _, east, _ = shape.bounds
+    if east - west > HALF_TURN:
+        shape = shapely.transform(shape, lambda points: np.column_stack([points[:, 0] % TURN, points[:, 1]]))
+    return float((shape.centroid.x + HALF_TURN) % TURN - HALF_TURN)
 
 
 def _month_tasks(analysis: Analysis, family: Family, scenes: Sequence[_Scene], tiles: Mapping[tuple[int, int], Geometry]) -> Iterator[Task]:
