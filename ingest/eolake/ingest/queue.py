@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psycopg
 
-from eolake.catalog.errors import Fenced, Unreachable
+from eolake.catalog.errors import Fenced, Transient, Unreachable
 from eolake.catalog.lake import Connection, Lake
 from eolake.catalog.ledger import granules, publications
 from eolake.catalog.ledger.granules import Granule, Lease
@@ -130,8 +130,15 @@ class Queue:
             self._run(lambda c: publications.stage(c, lease, prefixes))
 
     def sweep(self) -> int:
-        """Delete objects that nobody will ever publish; the number of prefixes."""
-        return self._run(lambda c: sweep(c, open_store(self.lake.store_config)) if publications.sweepable(c, limit=1) else 0)
+        """Delete objects that nobody will ever publish; the number of prefixes. A store that is away is swept another time."""
+        if not self._run(lambda c: publications.sweepable(c, limit=1)):
+            return 0
+        try:
+            with self.lake.connect(name="eolake sweep") as connection:
+                return sweep(connection, open_store(self.lake.store_config))
+        except (Transient, *CUT) as error:
+            log.warning("sweeping is left to the next worker: %s", error)
+            return 0
 
     @property
     def _lease(self) -> timedelta:

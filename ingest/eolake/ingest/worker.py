@@ -95,6 +95,7 @@ class Worker:
         self.tally = Tally()
         self._report = report
         self._stopping = False
+        self._hard_stop: threading.Timer | None = None
         self._base = workspaces.base_folder(lake, self.settings)
         self._queue = Queue(lake, self.settings, only=order.only, giving_up=lambda: self._stopping)
         self._pool = Pool(lake, verbose=order.verbose)
@@ -306,6 +307,8 @@ class Worker:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+            if self._hard_stop is not None:
+                self._hard_stop.cancel()
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         _ = number, frame
@@ -313,9 +316,9 @@ class Worker:
             return
         self._stopping = True
         self._pool.wake()
-        timer = threading.Timer(HARD_STOP, self._end_hard)
-        timer.daemon = True
-        timer.start()
+        self._hard_stop = threading.Timer(HARD_STOP, self._end_hard)
+        self._hard_stop.daemon = True
+        self._hard_stop.start()
 
     def _end_hard(self) -> None:
         for process in self._pool.processes:
