@@ -188,13 +188,28 @@ def test_every_client_writes_what_the_store_reads(store: Store) -> None:
     assert len(list(store.list())) == 3
 
 
-def test_faults_are_told_apart(config: StoreConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_faults_are_told_apart(config: StoreConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     nowhere = open_store(config.model_copy(update={"url": "s3://no-such-bucket/x"}))
     with pytest.raises(ConfigError, match="no-such-bucket"):
         nowhere.put("a", b"x")
     silent = open_store(config.model_copy(update={"endpoint": "http://127.0.0.1:9"}))
     with pytest.raises(Transient, match="prefix/a"):
         silent._create("a", b"x")
+    with pytest.raises(ConfigError, match="profile"):
+        open_store(config.model_copy(update={"profile": "nobody"})).get("a")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    anonymous = open_store(config)
+    for use in (lambda: anonymous.get("a"), lambda: anonymous._create("a", b"x")):
+        with pytest.raises(ConfigError, match="credentials"):
+            use()
+
+
+def test_thousands_are_deleted_in_few_requests(store: Store) -> None:
+    for number in range(30):
+        store.put(f"c/{number}", b"x")
+    store.delete([f"c/{number}" for number in range(1500)])
+    assert list(store.list()) == []
 
 
 def test_virtual_hosts_and_profiles_reach_the_variables() -> None:

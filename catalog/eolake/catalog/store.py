@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import batched
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -230,6 +231,9 @@ class BucketStore(Store):
         from obstore.store import S3Store
 
         bucket, prefix = bucket_of(self.config)
+        session = _session(self.config)
+        if session.get_credentials() is None:
+            raise ConfigError(f"no credentials for {self.config.url}: set AWS_ACCESS_KEY_ID, or name a profile in [store]")
         options: dict[str, Any] = {"virtual_hosted_style_request": not self.config.path_style}
         if self.config.endpoint:
             options["endpoint"] = _endpoint(self.config, bucket)
@@ -239,7 +243,7 @@ class BucketStore(Store):
             prefix=prefix or None,
             region=region,
             client_options={"allow_http": True},
-            credential_provider=Boto3CredentialProvider(_session(self.config)),
+            credential_provider=Boto3CredentialProvider(session),
             **options,
         )
 
@@ -251,6 +255,16 @@ class BucketStore(Store):
         """`/vsis3/bucket/prefix/key`"""
         return f"/vsis3/{self.uri(key).removeprefix('s3://')}"
 
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects, a thousand in one request; those that are missing are deleted already."""
+        import obstore
+
+        for batch in batched(keys, 1000):
+            for key in batch:
+                check_key(key)
+            with _translated(self.uri(batch[0])):
+                obstore.delete(self._objects, list(batch))
+
     def _create(self, key: str, content: bytes | Path) -> bool:
         if isinstance(content, bytes):
             return self._put(key, content)
@@ -260,7 +274,7 @@ class BucketStore(Store):
             return self._put(key, file)
 
     def _put(self, key: str, body: bytes | IO[bytes]) -> bool:
-        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
         bucket, _ = bucket_of(self.config)
         name = self.uri(key).removeprefix(f"s3://{bucket}/")
@@ -270,6 +284,8 @@ class BucketStore(Store):
             if error.response["ResponseMetadata"]["HTTPStatusCode"] in {409, 412}:
                 return False
             raise _client_error(self.uri(key), error) from error
+        except NoCredentialsError as error:
+            raise ConfigError(f"{self.uri(key)}: {error}") from error
         except BotoCoreError as error:
             raise Transient(f"{self.uri(key)}: {error}") from error
         return True
@@ -340,8 +356,12 @@ def s3_client(config: StoreConfig) -> S3Client:
 
 def _session(config: StoreConfig) -> Any:
     import boto3
+    from botocore.exceptions import ProfileNotFound
 
-    return boto3.Session(profile_name=config.profile, region_name=config.region)
+    try:
+        return boto3.Session(profile_name=config.profile, region_name=config.region)
+    except ProfileNotFound as error:
+        raise ConfigError(f"[store] profile: {error}") from error
 
 
 def _endpoint(config: StoreConfig, bucket: str) -> str:
