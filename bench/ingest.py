@@ -83,7 +83,8 @@ def report(made: Bench, count: int, size: int) -> Iterator[str]:
             stored += ingest(lake, path, workspace)
     total = time.perf_counter() - begin
     read = sum(f.stat().st_size for path in paths for f in (path.rglob("*") if path.is_dir() else [path]) if f.is_file())
-    yield f"{count} products of {size} × {size}: {count / total:.2f} products/s, {read / total / 1e6:.1f} MB/s read, {stored / total / 1e6:.1f} MB/s stored"
+    rates = f"{count / total:.2f} products/s, {read / total / 1e6:.1f} MB/s read, {stored / total / 1e6:.1f} MB/s stored"
+    yield f"{count} products of {size} × {size}: {rates}"
     yield from shares(profile, total)
 
 
