@@ -20,6 +20,8 @@ from eolake.catalog.invocation import Invocation, common_options, configure_logg
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+    from click.shell_completion import CompletionItem
+
 __all__ = ["Invocation", "main", "pass_invocation", "root"]
 
 ENTRY_POINTS = "eolake.commands"
@@ -53,6 +55,15 @@ class LazyGroup(click.Group):
         if rows := [(name, _origin(installed[name])) for name in sorted(set(installed) - known)]:
             with formatter.section("Plug-ins"):
                 formatter.write_dl(rows)
+
+    @override
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names and help from the table; click itself would load every command."""
+        from click.shell_completion import CompletionItem
+
+        texts = {name: text for section in SECTIONS.values() for name, text in section.items()}
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        return [CompletionItem(name, help=texts.get(name)) for name in names] + click.Command.shell_complete(self, ctx, incomplete)
 
     @override
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
