@@ -53,8 +53,8 @@ def test_every_analysis_has_its_derived_collection() -> None:
 def test_clouds_are_hidden_and_clear_land_is_not(collection: str) -> None:
     mask = mask_of(declared(collection), CLOUDS)
     assert mask is not None
-    values = np.array([CLEAR[mask.band], CLOUD[mask.band], mask.nodata], np.uint16)
-    assert hidden(values, mask).tolist() == [False, True, True]
+    values = np.array([[CLEAR[mask.band], CLOUD[mask.band], mask.nodata]], np.uint16)
+    assert hidden(values, mask).tolist() == [[False, True, True]]
 
 
 @pytest.mark.parametrize(
@@ -64,14 +64,14 @@ def test_qa_pixel_of_landsat_8(value: int, visible: bool) -> None:
     """Clear, water, dilated cloud, shadow, cirrus, snow: values of the USGS's table of pixel quality."""
     mask = mask_of(declared("ls8_c2_l2"), CLOUDS)
     assert mask is not None
-    assert hidden(np.array([value], np.uint16), mask)[0] != visible
+    assert hidden(np.array([[value]], np.uint16), mask)[0, 0] != visible
 
 
 def test_snow_is_hidden_only_when_asked() -> None:
     plain, strict = mask_of(declared("s2_l2a"), CLOUDS), mask_of(declared("s2_l2a"), CLOUDS | SNOW)
     assert plain is not None
     assert strict is not None
-    assert (hidden(np.array([11]), plain)[0], hidden(np.array([11]), strict)[0]) == (False, True)
+    assert (hidden(np.array([[11]]), plain)[0, 0], hidden(np.array([[11]]), strict)[0, 0]) == (False, True)
 
 
 def test_masks_name_classes_that_exist() -> None:

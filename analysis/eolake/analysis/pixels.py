@@ -220,30 +220,35 @@ def refined(geobox: GeoBox, k: int) -> GeoBox:
     return GeoBox((rows * k, columns * k), geobox.affine @ Affine.scale(1 / k), geobox.crs)
 
 
-def _cells(data: Array, k: int) -> Array:
-    """(rows, columns, k · k): the samples of each output pixel."""
-    rows, columns = data.shape[0] // k, data.shape[1] // k
-    return data.reshape(rows, k, columns, k).swapaxes(1, 2).reshape(rows, columns, k * k)
+def _samples_of(data: Array, k: int) -> Iterator[Array]:
+    """The k · k samples of every output pixel, one view (y, x) after the other: no copy of the finer grid is made."""
+    for row in range(k):
+        for column in range(k):
+            yield data[row::k, column::k]
 
 
 def _mean(data: Array, nodata: float | None, k: int) -> Array:
     """Mean of the valid samples, float64; NaN where there is none."""
-    valid = np.ones(data.shape, bool) if nodata is None or math.isnan(nodata) else data != nodata
-    if data.dtype.kind == "f":
-        valid &= ~np.isnan(data)
-    if k == 1:
-        return np.where(valid, data, np.nan)
-    total = np.where(valid, data, 0).astype(np.float64)
-    count = _cells(valid, k).sum(axis=2)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(_cells(total, k).sum(axis=2) / count)
+    shape = (data.shape[0] // k, data.shape[1] // k)
+    total, count = np.zeros(shape), np.zeros(shape, np.uint8)
+    for samples in _samples_of(data, k):
+        valid = ~np.isnan(samples) if samples.dtype.kind == "f" else np.ones(shape, bool)
+        if nodata is not None:
+            valid &= samples != nodata
+        np.add(total, samples, out=total, where=valid)
+        count += valid
+    total[count == 0] = np.nan
+    return np.divide(total, count, out=total, where=count > 1)
 
 
 def hidden(quality: Array, mask: Mask, k: int = 1) -> Array:
     """True where any sample of the quality band hides the ground or says nothing."""
-    found = np.isin(quality, list(mask.values)) if mask.values else np.zeros(quality.shape, bool)
-    for offset, length, values in mask.fields:
-        found |= np.isin((quality >> offset) & ((1 << length) - 1), list(values))
-    if mask.nodata is not None:
-        found |= quality == mask.nodata
-    return found if k == 1 else np.asarray(_cells(found, k).any(axis=2))
+    found = np.zeros((quality.shape[0] // k, quality.shape[1] // k), bool)
+    for samples in _samples_of(quality, k):
+        if mask.values:
+            found |= np.isin(samples, list(mask.values))
+        for offset, length, values in mask.fields:
+            found |= np.isin((samples >> offset) & ((1 << length) - 1), list(values))
+        if mask.nodata is not None:
+            found |= samples == mask.nodata
+    return found

@@ -29,10 +29,12 @@ def normalised_difference(one: Array, other: Array) -> Array:
     """(one - other) / (one + other) in float32, within -1 and 1; NaN where the sum is not positive.
 
     Atmospheric correction can leave a reflectance below zero, which puts the quotient outside of its range."""
-    total = one + other
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = (one - other) / total
-    return np.where(total > 0, np.clip(found, -1, 1), np.float32(np.nan)).astype(np.float32)
+    total, found = one + other, one - other
+    light = total > 0
+    np.divide(found, total, out=found, where=light)
+    np.clip(found, -1, 1, out=found)
+    found[~light] = np.nan
+    return found
 
 
 def indices(scenes: xr.Dataset) -> tuple[Array, Array]:
