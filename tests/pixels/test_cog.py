@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from affine import Affine
 from rio_cogeo.cogeo import cog_validate
 
 from eolake.catalog import safe
-from eolake.catalog.cog import CogFacts, measure, pixel_digest, stored_digest, write_cog
+from eolake.catalog.cog import CogFacts, measure, pixel_digest, read_facts, stored_digest, write_cog
 from eolake.catalog.declaration import Band, BitField, Class, Cog
 from eolake.catalog.draft import Pixels
 from eolake.catalog.errors import BadProduct
@@ -68,6 +69,7 @@ def test_every_dtype_and_shape_comes_back(tmp_path: Path, dtype: str, nodata: fl
     assert facts.size == path.stat().st_size
     assert facts.checksum == "1220" + hashlib.sha256(path.read_bytes()).hexdigest()
     assert facts.pixel_digest == pixel_digest(back) == stored_digest(path)
+    assert repr(read_facts(path)) == repr(facts)
 
 
 @pytest.mark.parametrize("compress", ["zstd", "deflate", "lzw", "lerc_zstd"])
@@ -268,3 +270,32 @@ def test_a_stored_file_that_is_cut_is_bad(tmp_path: Path) -> None:
     (tmp_path / "red.tif").write_bytes(content[: len(content) // 2])
     with pytest.raises(BadProduct, match=r"red\.tif can not be read"):
         stored_digest(tmp_path / "red.tif")
+
+
+@pytest.mark.parametrize(
+    ("folder", "pattern", "driver"),
+    [
+        ("landsat/c2l2_stactools", "**/*.TIF", "GTiff"),
+        ("landsat/lt5_1988_brazil_rstoolbox", "**/*.TIF", "GTiff"),
+        ("landsat/l8_timeseries_ny_gdalcubes", "**/*B[18].TIF", "GTiff"),
+        ("sentinel2/au_l1c_wagl", "**/*.zip", "JP2OpenJPEG"),
+        ("modis", "**/*.jp2", "JP2OpenJPEG"),
+        ("floodwater", "**/*.tif", "GTiff"),
+        ("expected_analysis", "**/*.tif", "GTiff"),
+    ],
+)
+def test_real_rasters_come_back(samples: Path, tmp_path: Path, folder: str, pattern: str, driver: str) -> None:
+    """Every tenth at least; what has no grid of its own gets one, as its sensor would."""
+    found = sorted((samples / "pixels" / folder).glob(pattern))
+    if pattern.endswith(".zip"):
+        found = [file for path in found for file in safe.open_product(path, tmp_path, wanted=re.compile(r"B\d.\.jp2$")).files.values()]
+    chosen = found[:: max(1, len(found) // 10)]
+    assert chosen
+    for number, path in enumerate(chosen):
+        pixels = safe.read_raster(path, driver=driver)
+        pixels = Pixels(data=pixels.data, transform=pixels.transform, crs=pixels.crs or "EPSG:32755", nodata=pixels.nodata)
+        target = tmp_path / f"{number}.tif"
+        facts = write_cog(pixels, _band(pixels.data.dtype.name, pixels.nodata), Cog(), target)
+        back = safe.read_raster(target, driver="GTiff")
+        assert back.data.tobytes() == pixels.data.tobytes(), path
+        assert (back.transform, facts.pixel_digest) == (pixels.transform, stored_digest(target)), path

@@ -22,7 +22,7 @@ from affine import Affine
 from eolake.catalog.declaration import Band, Cog
 from eolake.catalog.draft import Pixels
 from eolake.catalog.errors import BadProduct, EolakeError
-from eolake.catalog.safe.raster import crs_name, quiet_about_georeference
+from eolake.catalog.safe.raster import crs_name, quiet_about_georeference, read_raster
 from eolake.catalog.store import multihash
 
 if TYPE_CHECKING:
@@ -32,6 +32,11 @@ SMALLEST_OVERVIEW = 512
 """Pixels; overviews are made until the longest side fits. COG validation asks for them above 512."""
 ROWS = 512
 """Of one step through the pixels."""
+WRITING = {
+    "GDAL_PAM_ENABLED": False,  # no side-car
+    "GDAL_MEM_ENABLE_OPEN": True,  # the array itself is the source
+    "GDAL_OVR_CHUNK_MAX_SIZE": 1_000_000,  # pieces that fit in the processor's cache: overviews in two thirds of the time
+}
 MEASURED_ROWS = 64
 """Of one step of the statistics: what fits in the processor's cache."""
 
@@ -78,14 +83,21 @@ def write_cog(pixels: Pixels, band: Band, profile: Cog, path: Path) -> CogFacts:
 
     data = _checked(pixels, band, path)
     statistics = measure(data, band.nodata)
-    options = {"GDAL_NUM_THREADS": threads(), "GDAL_PAM_ENABLED": False, "GDAL_MEM_ENABLE_OPEN": True}
-    with rasterio.Env(**options), _in_memory(data, pixels, band) as source:
+    with rasterio.Env(GDAL_NUM_THREADS=threads(), **WRITING), _in_memory(data, pixels, band) as source:
         source.update_tags(1, **_tags(statistics))
         _add_overviews(source, band, profile)
         rasterio.shutil.copy(source, path, driver="COG", strict=True, **_options(band, profile))
     facts = _facts(path, statistics, pixel_digest(pixels, nodata=band.nodata))
     _validate(path, facts, pixels)
     return facts
+
+
+def read_facts(path: Path) -> CogFacts:
+    """The facts of a file that was written before, from its pixels; equal to what `write_cog` said of it.
+
+    Raises BadProduct when it can't be read, UnsafeProduct when it exceeds the limits of the gate."""
+    pixels = read_raster(path, driver="GTiff")
+    return _facts(path, measure(pixels.data, pixels.nodata), pixel_digest(pixels))
 
 
 def threads() -> int:

@@ -17,14 +17,26 @@ from functools import cached_property
 from itertools import batched
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from eolake.catalog.errors import ConfigError, EolakeError, Transient
+from eolake.catalog.s3 import bucket_of, obstore_endpoint, s3_client, session, store_environment
 from eolake.catalog.settings import StoreConfig
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from obstore.store import LocalStore, S3Store
+
+__all__ = [
+    "MissingObject",
+    "ObjectInfo",
+    "Store",
+    "bucket_of",
+    "media_type",
+    "multihash",
+    "open_store",
+    "s3_client",
+    "store_environment",
+]
 
 CHUNK = 1 << 20
 PRUNED = 100
@@ -231,19 +243,19 @@ class BucketStore(Store):
         from obstore.store import S3Store
 
         bucket, prefix = bucket_of(self.config)
-        session = _session(self.config)
-        if session.get_credentials() is None:
+        login = session(self.config)
+        if login.get_credentials() is None:
             raise ConfigError(f"no credentials for {self.config.url}: set AWS_ACCESS_KEY_ID, or name a profile in [store]")
         options: dict[str, Any] = {"virtual_hosted_style_request": not self.config.path_style}
         if self.config.endpoint:
-            options["endpoint"] = _endpoint(self.config, bucket)
+            options["endpoint"] = obstore_endpoint(self.config, bucket)
         region = self.config.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
         return S3Store(
             bucket,
             prefix=prefix or None,
             region=region,
             client_options={"allow_http": True},
-            credential_provider=Boto3CredentialProvider(session),
+            credential_provider=Boto3CredentialProvider(login),
             **options,
         )
 
@@ -310,65 +322,6 @@ def media_type(key: str) -> str:
     """Content type by the ending of the key."""
     name = Path(key)
     return "application/geo+json" if name.name == "item.json" else MEDIA_TYPES.get(name.suffix.lower(), "application/octet-stream")
-
-
-# --- one StoreConfig for every client ---
-
-
-def bucket_of(config: StoreConfig) -> tuple[str, str]:
-    """(bucket, prefix without slashes at its ends)"""
-    bucket, _, prefix = config.url.removeprefix("s3://").partition("/")
-    return bucket, prefix.strip("/")
-
-
-def store_environment(config: StoreConfig) -> dict[str, str]:
-    """The AWS_* variables with which GDAL, rasterio, datacube, titiler and boto3 reach the store; empty for a folder.
-
-    Secrets stay where they are: in the usual variables, files or roles."""
-    if config.folder is not None:
-        return {}
-    found = {"AWS_VIRTUAL_HOSTING": "FALSE" if config.path_style else "TRUE"}
-    if config.region:
-        found |= {"AWS_REGION": config.region, "AWS_DEFAULT_REGION": config.region}
-    if config.profile:
-        found["AWS_PROFILE"] = config.profile
-    if config.endpoint:
-        url = urlsplit(config.endpoint)
-        found |= {
-            "AWS_ENDPOINT_URL_S3": config.endpoint,
-            "AWS_S3_ENDPOINT": url.netloc + url.path.rstrip("/"),
-            "AWS_HTTPS": "NO" if url.scheme == "http" else "YES",
-        }
-    return found
-
-
-def s3_client(config: StoreConfig) -> S3Client:
-    """A boto3 client for the bucket of the store."""
-    from botocore.config import Config
-
-    client: S3Client = _session(config).client(
-        "s3",
-        endpoint_url=config.endpoint,
-        config=Config(s3={"addressing_style": "path" if config.path_style else "virtual"}, retries={"mode": "standard", "max_attempts": 5}),
-    )
-    return client
-
-
-def _session(config: StoreConfig) -> Any:
-    import boto3
-    from botocore.exceptions import ProfileNotFound
-
-    try:
-        return boto3.Session(profile_name=config.profile, region_name=config.region)
-    except ProfileNotFound as error:
-        raise ConfigError(f"[store] profile: {error}") from error
-
-
-def _endpoint(config: StoreConfig, bucket: str) -> str:
-    """obstore wants the bucket in the host name itself, when hosts are virtual."""
-    url = urlsplit(config.endpoint or "")
-    host = url.netloc if config.path_style else f"{bucket}.{url.netloc}"
-    return f"{url.scheme}://{host}{url.path.rstrip('/')}"
 
 
 def _client_error(where: str, error: Any) -> EolakeError:
