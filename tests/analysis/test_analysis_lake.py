@@ -21,6 +21,7 @@ from eolake.catalog.lake import Lake
 from eolake.catalog.migrate import odc_environment
 from eolake.cube.check import check
 from eolake.cube.publish import retire
+from eolake.cube.rebuild import rebuild
 from eolake.cube.session import Session
 
 BBOX = (150.2, -34.1, 150.6, -33.8)
@@ -132,3 +133,12 @@ def test_lineage_is_known_both_ways(session: Session, lake: Lake, workers: Worke
     assert row is not None
     assert [link["href"] for link in row["content"]["links"] if link["rel"] == "derived_from"] == [f"collections/ls8_c2_l2/items/{ONE}"]
     cube.close()
+
+
+def test_a_rebuilt_lake_knows_what_is_up_to_date(session: Session, lake: Lake, monthly: MonthIndices, workers: Workers) -> None:
+    first_scenes(session)
+    do(lake, plan_of(lake, monthly), workers)
+    rebuild(session, replace=True)
+    plan = plan_of(lake, monthly)
+    assert (plan.due, plan.bereft) == ([], ())
+    assert plan.count("current") > 0
