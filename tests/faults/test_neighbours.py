@@ -8,17 +8,20 @@ import re
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
 import pytest
 from support.auditor import audit
-from support.workers import granule, kill, offer, probe, probes, run, start, states, wait_for
+from support.workers import children, granule, kill, offer, probe, probes, run, start, states, wait_for
 
 from eolake.catalog.lake import Lake
 from eolake.catalog.local.cluster import Cluster
 from eolake.catalog.migrate import migrate
 from eolake.catalog.settings import load_settings
+from eolake.ingest.queue import Queue
+from eolake.ingest.settings import WorkerSettings
 
 
 def test_two_workers_share_a_queue(lake: Lake, tmp_path: Path) -> None:
@@ -90,17 +93,18 @@ def test_a_product_over_which_whole_workers_die_is_kept_aside(lake: Lake, tmp_pa
     assert audit(lake) == []
 
 
-@pytest.fixture
-def own_lake(tmp_path: Path) -> Iterator[tuple[Lake, Cluster]]:
+@pytest.fixture(scope="module")
+def own_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lake, Cluster]]:
     """A lake on a PostgreSQL of its own."""
-    (tmp_path / "eolake.toml").write_text('[lake]\nname = "own"\n')
-    cluster = Cluster(tmp_path / "lake")  # durable: what was committed must outlive a crash
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "eolake.toml").write_text('[lake]\nname = "own"\n')
+    cluster = Cluster(folder / "lake")  # durable: what was committed must outlive a crash
     cluster.ensure()
-    (tmp_path / "lake" / "objects").mkdir()
-    lake = Lake(settings=load_settings(tmp_path / "eolake.toml"))
+    (folder / "lake" / "objects").mkdir()
+    lake = Lake(settings=load_settings(folder / "eolake.toml"))
     migrate(lake)
     yield lake, cluster
-    cluster.stop()
+    cluster.remove()
 
 
 def test_workers_outlive_restarts_and_crashes_of_the_database(own_lake: tuple[Lake, Cluster], tmp_path: Path) -> None:
@@ -126,3 +130,24 @@ def test_workers_outlive_restarts_and_crashes_of_the_database(own_lake: tuple[La
         kill(worker)
     assert states(lake) == {"published": 12}
     assert audit(lake) == []
+
+
+def test_a_stop_needs_no_database(own_lake: tuple[Lake, Cluster], tmp_path: Path) -> None:
+    lake, cluster = own_lake
+    offer(lake, probe(tmp_path / "in", 100, pause=30))
+    worker = start(lake, "work", log=tmp_path / "log")
+    try:
+        wait_for(lake, "step = 'stage'")
+        converters = children(worker)
+        cluster.stop()
+        time.sleep(1)
+        begin = time.monotonic()
+        os.kill(worker.pid, signal.SIGTERM)
+        assert worker.wait(6) == 0
+        assert time.monotonic() - begin < 5
+        assert not any(converter.is_running() for converter in converters)
+    finally:
+        kill(worker)
+        cluster.ensure()
+    with closing(Queue(lake, WorkerSettings(), giving_up=lambda: False)) as queue:
+        assert queue.bury([]) == 1  # the lease of a worker that is gone binds nobody

@@ -81,6 +81,14 @@ def test_what_is_not_there_is_said_before_anything_is_done(tmp_path: Path) -> No
         look([_file(tmp_path / f"{LANDSAT}.tar"), tmp_path / "nowhere"])
 
 
+def test_names_that_the_ledger_cannot_hold_are_told(tmp_path: Path) -> None:
+    strange = os.fsdecode(os.fsencode(tmp_path) + b"/PROBE_\xff.zip")
+    Path(strange).write_bytes(b"x")
+    assert [skipped.reason for skipped in look([probe(tmp_path, 1).parent]).skipped] == ["its name is not UTF-8"]
+    with pytest.raises(UsageError, match="UTF-8"):
+        look([Path(strange)])
+
+
 def test_the_provider_fits_its_seam(tmp_path: Path) -> None:
     provider: Provider = FolderProvider()
     (offer,) = provider.search(Query(paths=[probe(tmp_path, 1)]))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -101,6 +102,17 @@ def test_a_lease_that_was_lost_records_nothing(lake: Lake, make: Make) -> None:
     assert not queue.release(granules.lease_of(first))
     assert queue.release(granules.lease_of(second))
     assert _row(lake).state == "fetched"
+
+
+def test_two_that_offer_the_same_at_one_moment_both_learn_its_number(lake: Lake) -> None:
+    with lake.connect(autocommit=False) as first, lake.connect() as second, ThreadPoolExecutor(1) as pool:
+        (mine,) = granules.offer(first, [OFFER])
+        waiting = pool.submit(granules.offer, second, [OFFER])
+        time.sleep(0.5)
+        assert not waiting.done()
+        first.commit()
+        (theirs,) = waiting.result(10)
+    assert (mine.outcome, theirs.outcome, theirs.granule_id) == ("new", "known", mine.granule_id)
 
 
 def test_delays_grow_are_jittered_and_end(lake: Lake, make: Make) -> None:

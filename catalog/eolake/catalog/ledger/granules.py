@@ -84,8 +84,12 @@ class Lease:
 
 
 def offer(connection: Executor, offers: Sequence[Offer]) -> list[Offered]:
-    """Register products and queue them, in one statement; known ones that did not change are not written."""
-    rows = connection.execute(SQL["offer"], {"offers": Jsonb([asdict(o) for o in offers])}).fetchall()
+    """Register products of one provider and queue them, in one statement; known ones that did not change are not written."""
+    given = {"offers": Jsonb([asdict(o) for o in offers])}
+    rows = connection.execute(SQL["offer"], given).fetchall()
+    if any(row["granule_id"] is None for row in rows):  # offered by somebody else at this very moment: a second look sees it
+        known = {row["id"]: row for row in connection.execute(SQL["offer"], given)}
+        rows = [row if row["granule_id"] is not None else known[row["id"]] for row in rows]
     return [Offered(**row) for row in rows]
 
 

@@ -65,6 +65,9 @@ def look(paths: Sequence[Path]) -> Found:
     """Offers for everything at these paths; UsageError when one does not exist.
 
     A path that was named is offered even when no sensor knows it: the worker then says why it is kept aside."""
+    strange = [repr(str(path)) for path in paths if not _writable(path)]
+    if strange:
+        raise UsageError(f"a name that is not UTF-8: {', '.join(strange)}; rename it")
     absent = [str(path) for path in paths if not path.exists()]
     if absent:
         raise UsageError(f"there is nothing at {', '.join(absent)}")
@@ -122,9 +125,20 @@ def _unwanted(entry: Path, depth: int) -> str | None:
         return "a symbolic link; name its target instead"
     if entry.name.startswith("."):
         return "hidden"
+    if not _writable(entry):
+        return "its name is not UTF-8"
     if entry.is_dir():
         return None if depth else f"more than {DEPTH} folders deep"
     return None if entry.is_file() else "neither a file nor a folder"
+
+
+def _writable(path: Path) -> bool:
+    """Whether a path can stand in the ledger."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _product(path: Path) -> str | None:
