@@ -60,7 +60,10 @@ def ingest(call: Invocation, paths: tuple[Path, ...], *, no_wait: bool, dry_run:
 def work(call: Invocation, *, once: bool, converters: int, max_time: float | None) -> int:
     """Work on the queue until stopped, or once.
 
-    SIGTERM and Ctrl-C give unfinished work back within five seconds. Start as many workers as you like, on as many machines."""
+    SIGTERM and Ctrl-C give unfinished work back within five seconds. Start as many workers as you like, on as many machines.
+
+    How patient it is, in seconds: EOLAKE_WORKER_LEASE, _LONGEST (a product), _DELAY (before a second attempt), _PATIENCE (with the
+    database); how often a product may fail: _FAULTS, _DEATHS; where archives are unpacked: _WORKSPACE."""
     from eolake.ingest.reporting import Reporter, tally_document, tally_text
     from eolake.ingest.worker import Order, Worker
 

@@ -136,7 +136,7 @@ class Queue:
         try:
             with self.lake.connect(name="eolake sweep") as connection:
                 return sweep(connection, open_store(self.lake.store_config))
-        except (Transient, *CUT) as error:
+        except (Transient, OSError, *CUT) as error:  # OSError: somebody writes or sweeps in the same folder at this moment
             log.warning("sweeping is left to the next worker: %s", error)
             return 0
 
