@@ -1,15 +1,15 @@
 """Every error of eolake has one base; the docstring of a class is its default message and says what to do.
 
-    EolakeError                 exit 1
-    ├── UsageError              exit 2   the command was called wrongly
-    ├── ConfigError             exit 3   eolake.toml, environment or credentials
-    ├── Unreachable             exit 4   database, store or provider does not answer
-    ├── Busy                    exit 75  another run holds the lock
-    ├── Transient                        try again later; the only retried error
-    ├── Fenced                           somebody else owns the work now
-    ├── BadProduct                       quarantine: the content is broken
-    │   └── UnsafeProduct                quarantine: the content attacks or exceeds a limit
-    └── Rejected                         not wanted: duplicate, filtered
+EolakeError                 exit 1
+├── UsageError              exit 2   the command was called wrongly
+├── ConfigError             exit 3   eolake.toml, environment or credentials
+├── Unreachable             exit 4   database, store or provider does not answer
+├── Busy                    exit 75  another run holds the lock
+├── Transient                        try again later; the only retried error
+├── Fenced                           somebody else owns the work now
+├── BadProduct                       quarantine: the content is broken
+│   └── UnsafeProduct                quarantine: the content attacks or exceeds a limit
+└── Rejected                         not wanted: duplicate, filtered
 """
 
 from __future__ import annotations
