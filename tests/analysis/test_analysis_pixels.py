@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import datacube
 import numpy as np
 import pytest
 import rasterio
@@ -18,6 +19,7 @@ from eolake.analysis.solar import parse_interval
 from eolake.analysis.vegetation_indices import SCENE, MonthIndices
 from eolake.catalog.draft import Draft, Pixels
 from eolake.catalog.lake import Lake
+from eolake.catalog.migrate import odc_environment
 from eolake.cube.session import Session
 
 REQUEST = Request(interval=parse_interval("2019-12"), bbox=(150.2, -34.1, 150.6, -33.8))
@@ -111,6 +113,12 @@ def test_landsat_and_sentinel2_are_two_outputs_unless_mixed(session: Session, la
     do(lake, mixed, workers)
     assert {int(stored(session, task.item_id, "count").data.max()) for task in mixed.due} == {2}
     assert plan_of(lake, monthly).due == []
+    cube = datacube.Datacube(raw_config={"default": odc_environment(lake)})
+    for platform, key in (("landsat", "_ls_c2_l2_x"), ("sentinel-2", "_s2_l2a_x")):
+        found = cube.find_datasets(product=monthly.collection, platform=platform)
+        assert found
+        assert all(key in dataset.metadata_doc["label"] for dataset in found)
+    cube.close()
 
 
 def test_items_say_what_was_done_with_what(
@@ -126,6 +134,16 @@ def test_items_say_what_was_done_with_what(
     assert row is not None
     item, properties = row["item"], row["item"]["properties"]
     validate_stac(item)
+    assert (properties["platform"], properties["instruments"]) == ("landsat", ["oli", "tirs"])
+    do(lake, plan_of(lake, SCENE), workers)
+    scenes = session.connection.execute(
+        "select pgstac.get_item(%s, %s) as item", [f"vegetation_indices_scene_{L8}", SCENE.collection]
+    ).fetchone()
+    assert scenes is not None
+    validate_stac(scenes["item"])
+    assert {key: scenes["item"]["properties"][key] for key in ("platform", "eo:cloud_cover", "gsd")} == {
+        "platform": "landsat-8", "eo:cloud_cover": 0.0, "gsd": 30
+    }  # fmt: skip
     assert (properties["start_datetime"], properties["end_datetime"]) == ("2019-11-30T15:12:00Z", "2019-12-31T15:11:59.999999Z")
     assert properties["datetime"] is not None
     assert properties["eolake:inputs"] == task.inputs

@@ -20,8 +20,14 @@ from eolake.analysis.plan import Task
 from eolake.catalog.declaration import declared
 from eolake.catalog.draft import Attachment, Band, Draft, Pixels
 from eolake.catalog.stac import extensions
+from eolake.catalog.stac.bands import json_number
 
 Array = np.ndarray[Any, Any]
+INHERITED = (
+    "platform", "instruments", "constellation", "eo:cloud_cover", "grid:code", "odc:region_code", "sat:orbit_state", "sat:relative_orbit",
+    "sat:absolute_orbit", "view:sun_azimuth", "view:sun_elevation", "view:off_nadir", "dea:dataset_maturity",
+)  # fmt: skip
+"""Properties of a scene that stay true of what is derived from it alone."""
 
 
 def make_draft(
@@ -41,7 +47,7 @@ def make_draft(
 
 def make_item(analysis: Analysis, task: Task, extra: Mapping[str, Any]) -> pystac.Item:
     """The item without assets: `datetime` is the middle of a period, start and end are its first and last microsecond in UTC."""
-    properties = {**extra, **_times(task), **_provenance(analysis, task), **_place(task)}
+    properties = {**_sensors(task), **extra, **_times(task), **_provenance(analysis, task), **_place(task)}
     return pystac.Item(
         id=task.item_id,
         collection=analysis.collection,
@@ -51,6 +57,22 @@ def make_item(analysis: Analysis, task: Task, extra: Mapping[str, Any]) -> pysta
         properties=properties,
         stac_extensions=[extensions.uri("processing")],
     )
+
+
+def inherited(source: Mapping[str, Any], geobox: GeoBox) -> dict[str, Any]:
+    """What the item of a scene has in common with the item it was made from."""
+    return {**{key: source[key] for key in INHERITED if key in source}, "gsd": json_number(abs(geobox.resolution.x))}
+
+
+def _sensors(task: Task) -> dict[str, Any]:
+    """Of an output of several scenes, so that a cube load can ask for one kind: `platform="sentinel-2"`. Nothing when kinds are mixed."""
+    sources = [declared(name) for name in sorted({source.collection for source in task.sources})]
+    constellations = {source.constellation for source in sources}
+    if len(constellations) > 1 or None in constellations:
+        return {}
+    (constellation,) = constellations
+    instruments = sorted({name for source in sources for name in source.instruments})
+    return {"platform": constellation, "constellation": constellation, "instruments": instruments}
 
 
 def _times(task: Task) -> dict[str, Any]:

@@ -10,15 +10,15 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eolake.analysis.base import Analysis
-from eolake.analysis.drafts import empty, make_draft, make_item, write_tables
+from eolake.analysis.base import Analysis, Input
+from eolake.analysis.drafts import empty, inherited, make_draft, make_item, write_tables
 from eolake.analysis.plan import Task
 from eolake.catalog.declaration import declared
 from eolake.catalog.errors import BadProduct, ConfigError
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from datacube import Datacube
     from odc.geo.geobox import GeoBox
 
+    from eolake.analysis.pixels import Scene
     from eolake.cube.session import Session
     from eolake.cube.staging import Staged
 
@@ -107,7 +108,7 @@ def compute(
     layers = sum(len({scene.source.solar.date() for scene in scenes}) for _, scenes in inputs.values())
     variables = max(len(entry.bands) for entry, _ in inputs.values())
     bands = {band.name: empty(analysis.collection, band.name, geobox.shape.yx) for band in declared(analysis.collection).measurements}
-    properties: dict[str, Any] = {}
+    properties = _inherited(task, inputs.values(), geobox)
     tables: dict[str, list[Mapping[str, Any]]] = {}
     for rows, columns in blocks(geobox.shape.yx, layers, variables):
         part = geobox[rows, columns]
@@ -119,6 +120,13 @@ def compute(
         properties |= output.properties
         _extend(tables, output.tables)
     return bands, properties, tables
+
+
+def _inherited(task: Task, inputs: Iterable[tuple[Input, Sequence[Scene]]], geobox: GeoBox) -> dict[str, Any]:
+    if task.month is not None:
+        return {}
+    ((_, (scene, *_)), *_) = inputs
+    return inherited(scene.properties, geobox)
 
 
 def _extend(tables: dict[str, list[Mapping[str, Any]]], found: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:

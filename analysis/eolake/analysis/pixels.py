@@ -62,6 +62,8 @@ class Scene:
     mask: Mask | None
     extent: Geometry
     """What the pixels cover, nodata included."""
+    properties: Mapping[str, Any]
+    """Of its item."""
 
 
 def open_scenes(cube: Datacube, store: Store, entry: Input, sources: Iterable[Source]) -> list[Scene]:
@@ -91,6 +93,7 @@ def _open(store: Store, entry: Input, source: Source, dataset: Dataset) -> Scene
         resolution={name: _resolution(item, name) for name in names},
         mask=mask,
         extent=_extent(item, names),
+        properties=item["properties"],
     )
 
 
