@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from affine import Affine
 from eolake.catalog.declaration import Band, Cog
 from eolake.catalog.draft import Pixels
 from eolake.catalog.errors import BadProduct, EolakeError
+from eolake.catalog.safe.process import threads
 from eolake.catalog.safe.raster import crs_name, quiet_about_georeference, read_raster
 from eolake.catalog.store import multihash
 
@@ -98,11 +97,6 @@ def read_facts(path: Path) -> CogFacts:
     Raises BadProduct when it can't be read, UnsafeProduct when it exceeds the limits of the gate."""
     pixels = read_raster(path, driver="GTiff")
     return _facts(path, measure(pixels.data, pixels.nodata), pixel_digest(pixels))
-
-
-def threads() -> int:
-    """How many threads GDAL may use: the processors this process may run on."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 # --- writing ---

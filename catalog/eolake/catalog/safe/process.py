@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 KEPT = ("COG", "GTiff", "JP2OpenJPEG", "MEM")
 """The drivers that products and COGs need; GDAL looks at a skipped one for no file at all."""
@@ -40,3 +41,8 @@ def environment() -> dict[str, str]:
 def harden() -> None:
     """Set the variables in this process and what it starts; call it before rasterio is used."""
     os.environ.update(environment())
+
+
+def threads() -> int:
+    """How many threads GDAL may use: the processors this process may run on."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

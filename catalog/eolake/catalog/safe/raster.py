@@ -16,6 +16,7 @@ from affine import Affine
 from eolake.catalog.draft import Pixels
 from eolake.catalog.errors import BadProduct, UnsafeProduct
 from eolake.catalog.safe.documents import open_regular
+from eolake.catalog.safe.process import threads
 
 if TYPE_CHECKING:
     from rasterio.crs import CRS
@@ -89,7 +90,7 @@ def _opened(path: Path, driver: str, band: int) -> Iterator[Any]:
     from rasterio.errors import RasterioError, RasterioIOError
 
     os.close(open_regular(path))  # a real file: never a /vsi path, a connection string, a link
-    options = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": False, "GDAL_NUM_THREADS": os.cpu_count() or 1}
+    options = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": False, "GDAL_NUM_THREADS": threads()}
     with rasterio.Env(**options):
         try:
             with quiet_about_georeference():
