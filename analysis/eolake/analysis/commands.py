@@ -119,7 +119,7 @@ class _Report:
         names = ", ".join(family.key for family in self.families)
         where = "{}, {} to {}".format(",".join(f"{n:g}" for n in self.request.bbox), self.request.interval.start, self.request.interval.end)
         if plan.scenes:
-            return f"none of {plan.scenes} scenes has a valid pixel in {where}"
+            return f"none of {plan.scenes} scenes lies in {where}, or in a tile of the grid there"
         return f"the lake has no scene of {names} in {where} (solar time); `eolake status` shows what there is"
 
     def _document(self, plan: Plan, result: Result, reason: str | None, seconds: float, *, dry_run: bool) -> dict[str, Any]:

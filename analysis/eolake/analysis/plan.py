@@ -16,7 +16,7 @@ from uuid import UUID
 
 import numpy as np
 import odc.geo.geom
-from odc.geo import Geometry
+from odc.geo import CRS, Geometry
 
 from eolake.analysis.base import Analysis, Input
 from eolake.analysis.families import Family, bands_of
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 DAY = timedelta(days=1)
 TURN, HALF_TURN = 360.0, 180.0
 """Degrees."""
+MARGIN = 2.0
+"""Degrees around the area of use of a grid's CRS: islands and coasts."""
 STEP = 10_000.0
 """Metres between the points of an edge that goes to another CRS."""
 Verdict = Literal["missing", "stale", "current"]
@@ -148,10 +150,15 @@ def _box(bounds: Bounds) -> Geometry:
 
 
 def _tiles(analysis: Analysis, bbox: Bounds) -> dict[tuple[int, int], Geometry]:
-    """Tile → extent in the CRS of the grid, of every tile that touches the box."""
+    """Tile → extent in the CRS of the grid, of every tile that touches the box, within the area that the CRS is made for."""
     if analysis.grid is None:
         return {}
-    area = _box(bbox).to_crs(analysis.grid.crs, resolution=0.1)
+    area, valid = _box(bbox), CRS(analysis.grid.crs).valid_region
+    if valid is not None:
+        area = area & valid.buffer(MARGIN)
+    if area.is_empty:
+        return {}
+    area = area.to_crs(analysis.grid.crs, resolution=0.1)
     return {(int(x), int(y)): box.extent for (x, y), box in analysis.grid.spec().tiles_from_geopolygon(area)}
 
 
