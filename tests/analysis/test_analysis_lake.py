@@ -45,7 +45,7 @@ def first_scenes(session: Session) -> None:
 
 
 def written(session: Session) -> dict[str, str]:
-    """Table → digest over place and writing transaction of every row. (The statistics of pg_stat_user_tables come late from idle workers.)"""
+    """Table → digest over place and writing transaction of every row; the counters of pg_stat_user_tables come late from idle workers."""
     tables = session.connection.execute(
         "select relid::regclass::text as name from pg_stat_user_tables where schemaname in ('eolake', 'pgstac', 'odc')"
     ).fetchall()
