@@ -34,7 +34,8 @@ class Workers:
     sent: a scheduler belongs into a private network or behind TLS."""
 
     scheduler: str | None = None
-    """`tcp://host:port`"""
+    """`tcp://host:port`. Its workers need this package in the same version, and reach database and store by the same settings;
+    passwords are not sent: PGPASSWORD and AWS_* stand in their own environment."""
     count: int | None = None
     """Processes; None: as many as cores and memory allow."""
     _client: Client | None = None
