@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,11 +14,12 @@ from support.scenes import COLLECTION, claim, draft
 
 from eolake.catalog import pgstac
 from eolake.catalog.declaration import declared
-from eolake.catalog.lake import Lake
+from eolake.catalog.lake import Connection, Lake
 from eolake.catalog.ledger import granules
 from eolake.catalog.ledger.granules import Offer
 from eolake.catalog.stac.collections import stac_collection
 from eolake.catalog.stac.identity import dataset_id
+from eolake.cube.products import put_product
 from eolake.cube.publish import Batch, commit
 from eolake.cube.session import Session
 from eolake.cube.staging import Staged, stage
@@ -48,7 +50,7 @@ def like(staged: Staged, name: str, when: datetime, granule: granules.Granule) -
 
 
 @pytest.mark.parametrize("partition", ["none", "month"])
-def test_four_publishers_into_one_new_month_and_a_reader_who_never_waits(lake: Lake, partition: str) -> None:
+def test_four_publishers_into_one_new_month_and_a_reader(lake: Lake, partition: str) -> None:
     with Session(lake=lake) as session:
         staged = stage(session, draft(), claim(session, "model"))
         product = session.product(COLLECTION)
@@ -80,7 +82,8 @@ def test_four_publishers_into_one_new_month_and_a_reader_who_never_waits(lake: L
     def reader() -> None:
         nonlocal searches
         with lake.connect() as connection:
-            connection.execute("set lock_timeout = '200ms'")
+            # On a quiet machine 200 ms are plenty; here the time that a partition takes is not what is tested.
+            connection.execute("set lock_timeout = '5s'")
             while not stop.is_set():
                 connection.execute(SEARCH)  # LockNotAvailable when a publisher makes it wait for longer
                 searches += 1
@@ -99,3 +102,31 @@ def test_four_publishers_into_one_new_month_and_a_reader_who_never_waits(lake: L
     assert searches > MONTHS
     with lake.connect() as connection:
         assert audit_catalog_and_cube(connection) == []
+
+
+@pytest.mark.parametrize("partition", ["none", "month"])
+def test_a_search_does_not_wait_for_a_publisher_in_the_middle_of_its_transaction(lake: Lake, partition: str) -> None:
+    with Session(lake=lake) as session, lake.connect() as connection, lake.connect(autocommit=False) as blocker:
+        lease = claim(session)
+        staged = stage(session, draft(), lease)
+        pgstac.put_collection(connection, stac_collection(declared(COLLECTION)), partition=partition)
+        session._products[COLLECTION] = put_product(session.index.products, declared(COLLECTION))
+        session.ensure_partition(COLLECTION, staged.at)
+        blocker.execute("select from pgstac.partition_stats for update")  # the last thing that a publication locks
+        with ThreadPoolExecutor(1) as pool:
+            publishing = pool.submit(commit, session, [Batch(lease=lease, staged=(staged,))])
+            _wait_until_blocked(connection)
+            connection.execute("set lock_timeout = '200ms'")
+            for _ in range(5):
+                connection.execute(SEARCH)
+            assert not publishing.done()
+            blocker.rollback()
+            assert [outcome.verdict for outcome in publishing.result(timeout=60)] == ["published"]
+
+
+def _wait_until_blocked(connection: Connection) -> None:
+    until = time.monotonic() + 60
+    blocked = "select from pg_stat_activity where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0"
+    while connection.execute(blocked).fetchone() is None:
+        assert time.monotonic() < until, "the publisher never came to the end of its transaction"
+        time.sleep(0.01)
