@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,17 +22,18 @@ from eolake.cube.publish import publish
 from eolake.cube.session import Session
 
 
-@pytest.fixture
-def published(lake: Lake) -> Lake:
+@pytest.fixture(scope="module")
+def published(fresh_lake: Callable[[Path], AbstractContextManager[Lake]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
     """Three scenes, a day apart, ever cloudier."""
-    with Session(lake=lake) as session:
-        for n in range(3):
-            scene = draft(f"{NAME}_{n}", seed=n, cloud=30 * n, when=WHEN + timedelta(days=n))
-            publish(session, [scene], claim(session, f"{n}"))
-    return lake
+    with fresh_lake(tmp_path_factory.mktemp("published")) as lake:
+        with Session(lake=lake) as session:
+            for n in range(3):
+                scene = draft(f"{NAME}_{n}", seed=n, cloud=30 * n, when=WHEN + timedelta(days=n))
+                publish(session, [scene], claim(session, f"{n}"))
+        yield lake
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def url(published: Lake) -> Iterator[str]:
     with served(published) as url:
         yield url

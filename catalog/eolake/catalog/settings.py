@@ -18,6 +18,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from eolake.catalog.errors import ConfigError, Unreachable
 
 CONFIG_NAME = "eolake.toml"
+PRIVATE_DATABASE = "EOLAKE_PRIVATE_DATABASE"
+"""`host:port` of the private cluster to which `eolake env` set PGHOST and PGPORT: a shell that took them still runs its own lake."""
 
 
 class Model(BaseModel):
@@ -136,7 +138,7 @@ class Settings(BaseSettings):
     @property
     def private_cluster(self) -> bool:
         """True when `eolake up` runs PostgreSQL itself."""
-        return self.database.host is None and "PGHOST" not in os.environ
+        return self.database.host is None and not _database_is_named()
 
     @property
     def database_file(self) -> Path:
@@ -158,6 +160,12 @@ class Settings(BaseSettings):
             user=env.get("PGUSER", section.user),
             password=SecretStr(env.get("PGPASSWORD", "")),
         )
+
+
+def _database_is_named() -> bool:
+    """True when PGHOST is somebody's wish, and not what `eolake env` printed of a private cluster."""
+    env = os.environ
+    return "PGHOST" in env and env.get(PRIVATE_DATABASE) != f"{env['PGHOST']}:{env.get('PGPORT', '')}"
 
 
 def find_config(start: Path) -> Path:

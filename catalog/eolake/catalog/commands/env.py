@@ -7,6 +7,7 @@ import shlex
 import click
 
 from eolake.catalog.invocation import Invocation, pass_invocation
+from eolake.catalog.settings import PRIVATE_DATABASE
 
 
 @click.command()
@@ -20,12 +21,14 @@ def env(call: Invocation) -> None:
     from eolake.catalog.store import store_environment
 
     lake = call.lake()
+    database = lake.database
     variables = {
         "EOLAKE_CONFIG": str(call.config_file()),
-        **lake.database.environment(),
+        **({PRIVATE_DATABASE: f"{database.host}:{database.port}"} if lake.settings.private_cluster else {}),
+        **database.environment(),
         # The environment that datacube.Datacube() takes when none is named, and its driver.
         "ODC_ENVIRONMENT": "default",
-        "ODC_DEFAULT_DB_URL": lake.database.url("postgresql+psycopg"),
+        "ODC_DEFAULT_DB_URL": database.url("postgresql+psycopg"),
         "ODC_DEFAULT_INDEX_DRIVER": "postgis",
         **store_environment(lake.store_config),
     }
