@@ -65,10 +65,10 @@ def test_every_product_ends_with_a_reason_and_none_stops_the_others(lake: Lake, 
 def test_a_product_that_hangs_is_ended_and_kept_aside(lake: Lake, tmp_path: Path) -> None:
     probe(tmp_path / "in", 0, do="hang")
     probe(tmp_path / "in", 1)
-    status, document = ingest(lake, tmp_path / "in", EOLAKE_WORKER_LONGEST="2", EOLAKE_WORKER_FAULTS="1")
+    status, document = ingest(lake, tmp_path / "in", EOLAKE_WORKER_LONGEST="10", EOLAKE_WORKER_FAULTS="1")
     assert status == 1
     assert document["counts"] == {"published": 1, "quarantined": 1}
-    assert granule(lake, "PROBE_0000")["reason"] == "PROBE_0000.zip: the product was not done within 2 s at the step 'open' (attempts: 1)"
+    assert granule(lake, "PROBE_0000")["reason"] == "PROBE_0000.zip: the product was not done within 10 s at the step 'open' (attempts: 1)"
 
 
 def test_what_no_sensor_knows_is_kept_aside_and_says_what_is_known(lake: Lake, tmp_path: Path) -> None:
