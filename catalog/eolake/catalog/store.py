@@ -10,6 +10,7 @@ import hashlib
 import os
 import secrets
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,15 +77,15 @@ def multihash(content: bytes | Path) -> str:
         return f"1220{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
-class Store:
+class Store(ABC):
     """What both kinds share; made by `open_store`, not thread-safe while writing one key."""
 
     def __init__(self, config: StoreConfig) -> None:
         self.config = config
 
-    @cached_property
-    def _objects(self) -> LocalStore | S3Store:
-        raise NotImplementedError
+    @property
+    @abstractmethod
+    def _objects(self) -> LocalStore | S3Store: ...
 
     def put(self, key: str, content: bytes | Path) -> None:
         """Write an object once. The same bytes there already: nothing is written; other bytes: EolakeError.
@@ -144,16 +145,17 @@ class Store:
         check_key(prefix)
         self.delete([entry.key for entry in self.list(prefix)])
 
+    @abstractmethod
     def sync(self, prefix: str) -> None:
-        """Everything below the prefix survives a power cut when this returns; S3 promises that with each write."""
+        """Everything below the prefix survives a power cut when this returns."""
 
     def uri(self, key: str) -> str:
         """`file:///folder/key` or `s3://bucket/prefix/key`"""
         return f"{self.config.url}/{key}" if key else self.config.url
 
+    @abstractmethod
     def gdal_path(self, key: str) -> str:
         """How GDAL opens the object; for S3 with `store_environment` in its environment."""
-        raise NotImplementedError
 
     def checksum(self, key: str) -> str:
         """Multihash of the stored bytes, read piece by piece; MissingObject when there is none."""
@@ -167,9 +169,9 @@ class Store:
 
         return obstore.get(self._objects, key)
 
+    @abstractmethod
     def _create(self, key: str, content: bytes | Path) -> bool:
         """Write; False when the key exists meanwhile."""
-        raise NotImplementedError
 
     def _holds(self, key: str, content: bytes | Path) -> bool:
         known = self.head(key)
@@ -262,6 +264,9 @@ class BucketStore(Store):
     @cached_property
     def _client(self) -> S3Client:
         return s3_client(self.config)
+
+    def sync(self, prefix: str) -> None:
+        """S3 promises with each write that it lasts."""
 
     def gdal_path(self, key: str) -> str:
         """`/vsis3/bucket/prefix/key`"""
