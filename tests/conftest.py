@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any, override
 
 import psycopg
 import pytest
@@ -26,6 +27,20 @@ pytest_plugins = ["support.stac_validation"]  # the fixture validate_stac
 os.environ["CPL_VSIL_GZIP_WRITE_PROPERTIES"] = "NO"  # or GDAL leaves a file beside each .tar.gz that a test reads in place
 
 TEMPLATE = "eolake_template"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With -n: tests that look at one lake run in one process; filling it costs more than looking."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class OneProcessPerLake(LoadScopeScheduling):  # marks of xdist_group do nothing: xdist 3.8 can't write them into the ids of pytest 9.2
+        @override
+        def _split_scope(self, nodeid: str) -> str:
+            module, _, parameters = nodeid.partition("[")
+            folder = Path(module.partition("::")[0]).parent.name
+            return {"samples": f"samples [{parameters}", "web": module.partition("::")[0]}.get(folder, nodeid)
+
+    return OneProcessPerLake(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -168,13 +168,7 @@ def _quarantined(path: Path, reason: str) -> Expected:
     return Expected(path=path, outcome="quarantined", reason=reason)
 
 
-@pytest.fixture(
-    scope="session",
-    params=[
-        pytest.param("generated", marks=pytest.mark.xdist_group("generated lake")),
-        pytest.param("real", marks=pytest.mark.xdist_group("real lake")),
-    ],
-)
+@pytest.fixture(scope="session", params=["generated", "real"])
 def taken(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, fresh_lake: NewLake) -> Iterator[Taken]:
     """A lake filled once; `real` skips when there are no samples."""
     folder = tmp_path_factory.mktemp(request.param)
