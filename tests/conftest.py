@@ -46,7 +46,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 @pytest.fixture(scope="session")
 def samples() -> Path:
     """Real products, API answers and documents; EOLAKE_SAMPLES, else ../shared/samples beside the repository."""
-    folder = Path(os.environ.get("EOLAKE_SAMPLES", Path(__file__).parents[2] / "shared" / "samples"))
+    folder = Path(os.environ.get("EOLAKE_SAMPLES", Path(__file__).parents[2] / "shared" / "samples")).resolve()
     if not folder.is_dir():
         pytest.skip(f"no real samples in {folder}; name their folder with EOLAKE_SAMPLES")
     return folder
