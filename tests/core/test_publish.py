@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 import datacube
@@ -14,12 +14,12 @@ from support.scenes import COLLECTION, GRID, SHAPE, claim, draft
 from eolake.catalog.cog import stored_digest
 from eolake.catalog.draft import Draft
 from eolake.catalog.errors import BadProduct, ConfigError, Fenced
-from eolake.catalog.lake import Lake
-from eolake.catalog.ledger import granules, publications
+from eolake.catalog.lake import Executor, Lake
+from eolake.catalog.ledger import granules, publications, runs
 from eolake.catalog.ledger.granules import Lease
 from eolake.catalog.migrate import odc_environment
 from eolake.cube.check import check
-from eolake.cube.publish import Batch, commit, publish, retire
+from eolake.cube.publish import Batch, Outcome, commit, publish, retire
 from eolake.cube.rebuild import rebuild
 from eolake.cube.relocate import relocate
 from eolake.cube.session import Session
@@ -213,3 +213,25 @@ def test_stored_pixels_have_the_digest_that_the_ledger_keeps(session: Session) -
     for found in publications.objects(session.connection):
         if found["pixel_digest"]:
             assert stored_digest(session.store.gdal_path(found["key"])) == found["pixel_digest"]
+
+
+def test_what_the_caller_writes_within_is_committed_with_the_scene(session: Session) -> None:
+    begun = runs.begin(session.connection, analysis="a", parameters={}, code_version="1", owner="test", lease=MINUTE, planned=1)
+
+    def note(cursor: Executor, outcomes: Sequence[Outcome]) -> None:
+        runs.progress(cursor, begun, sum(outcome.verdict == "published" for outcome in outcomes))
+
+    assert publish(session, [draft()], begun, within=note).verdict == "published"
+    assert [(run["done"], run["state"]) for run in runs.latest(session.connection)] == [(1, "running")]
+
+
+def test_what_fails_within_takes_the_scene_with_it(session: Session) -> None:
+    def fail(cursor: Executor, _: Sequence[Outcome]) -> None:
+        cursor.execute("insert into eolake.event (kind) values ('within')")
+        raise LookupError("the caller's own reason")
+
+    with pytest.raises(LookupError, match="own reason"):
+        publish(session, [draft()], claim(session), within=fail)
+    assert list(publications.visible(session.connection)) == []
+    assert session.connection.execute("select from eolake.event where kind = 'within'").fetchall() == []
+    assert granules.states(session.connection) == {"converting": 1}

@@ -27,6 +27,8 @@ from eolake.catalog.settings import Settings
 if TYPE_CHECKING:
     from distributed import Client
 
+    from eolake.catalog.lake import Executor
+    from eolake.cube.publish import Outcome
     from eolake.cube.session import Session
     from eolake.cube.staging import Staged
 
@@ -164,7 +166,12 @@ def _commit(session: Session, lease: Lease, staged: Sequence[Staged], result: Re
 
     if not staged:
         return
-    for one, outcome in zip(staged, commit(session, [Batch(lease=lease, staged=(one,)) for one in staged]), strict=True):
+
+    def note(cursor: Executor, outcomes: Sequence[Outcome]) -> None:
+        runs.progress(cursor, lease, sum(outcome.verdict == "published" for outcome in outcomes))
+
+    outcomes = commit(session, [Batch(lease=lease, staged=(one,)) for one in staged], within=note)
+    for one, outcome in zip(staged, outcomes, strict=True):
         name = one.key[1]
         if outcome.verdict == "published":
             result.published.append(name)

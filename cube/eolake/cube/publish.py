@@ -72,26 +72,30 @@ class Prepared:
     dataset: Dataset
 
 
-def publish(session: Session, drafts: Sequence[Draft], lease: Lease) -> Outcome:
+Within = Callable[[Cursor, Sequence[Outcome]], None]
+"""The caller's own statement about the ledger, in the transaction that publishes: both happen or neither."""
+
+
+def publish(session: Session, drafts: Sequence[Draft], lease: Lease, *, within: Within | None = None) -> Outcome:
     """Store the drafts of one lease and publish them together.
 
     Raises BadProduct, Transient; Fenced when the lease is lost."""
     staged = tuple(stage(session, draft, lease) for draft in drafts)
-    (outcome,) = commit(session, [Batch(lease=lease, staged=staged)])
+    (outcome,) = commit(session, [Batch(lease=lease, staged=staged)], within=within)
     if outcome.verdict == "lost":
         raise Fenced(outcome.reason)
     return outcome
 
 
-def commit(session: Session, batches: Sequence[Batch]) -> list[Outcome]:
+def commit(session: Session, batches: Sequence[Batch], *, within: Within | None = None) -> list[Outcome]:
     """Publish staged scenes in ONE transaction; one outcome per batch, in their order.
 
-    Passing faults of the database are tried again here; Transient only when they stay."""
+    Passing faults of the database are tried again here, `within` included; Transient only when they stay."""
     keys = [staged.key for batch in batches for staged in batch.staged]
     if len(set(keys)) < len(keys):
         raise ValueError("an item stands twice in one commit; put the second into the next")
     prepared = {staged.key: prepare(session, staged) for batch in batches for staged in batch.staged}
-    outcomes = _persist(lambda: _commit(session, batches, prepared))
+    outcomes = _persist(lambda: _commit(session, batches, prepared, within))
     failpoint("commit:after")
     return outcomes
 
@@ -115,7 +119,7 @@ def prepare(session: Session, staged: Staged) -> Prepared:
     return Prepared(staged=staged, item=item, dataset=odc_dataset(item, product))
 
 
-def _commit(session: Session, batches: Sequence[Batch], prepared: Mapping[Key, Prepared]) -> list[Outcome]:
+def _commit(session: Session, batches: Sequence[Batch], prepared: Mapping[Key, Prepared], within: Within | None) -> list[Outcome]:
     with session.transaction() as cursor:
         failpoint("commit:begin")
         order = sorted(batches, key=lambda batch: (batch.lease.kind, batch.lease.id))
@@ -132,6 +136,8 @@ def _commit(session: Session, batches: Sequence[Batch], prepared: Mapping[Key, P
             failpoint("commit:after-ledger")
         for batch, outcome in zip(batches, outcomes, strict=True):
             _close(cursor, batch, outcome)
+        if within is not None:
+            within(cursor, outcomes)
         if wanted:
             failpoint("commit:before-pgstac")
             if replaced:

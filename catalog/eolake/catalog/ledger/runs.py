@@ -47,6 +47,11 @@ def fence(connection: Executor, lease: Lease) -> bool:
     return connection.execute(SQL["fence"], {"run_id": lease.id, "fence": lease.fence}).fetchone() is not None
 
 
+def progress(connection: Executor, lease: Lease, done: int) -> None:
+    """So many outputs more are published, in the transaction that publishes them."""
+    connection.execute(SQL["progress"], {"run_id": lease.id, "fence": lease.fence, "done": done})
+
+
 def end(connection: Executor, lease: Lease, *, state: Literal["done", "failed"], done: int, failed: int, reason: str | None = None) -> None:
     """Close the record of a run."""
     connection.execute(

@@ -21,6 +21,11 @@ select run_id from eolake.run
 where run_id = %(run_id)s and fence = %(fence)s and state = 'running' and lease_until > eolake.clock()
 for key share;
 
+-- name: progress
+-- In the transaction that publishes: the run says what it did even when its process dies afterwards.
+update eolake.run set done = done + %(done)s
+where run_id = %(run_id)s and fence = %(fence)s and state = 'running' and %(done)s > 0;
+
 -- name: end
 with ended as (
     update eolake.run set state = %(state)s, done = %(done)s, failed = %(failed)s, reason = %(reason)s, ended_at = eolake.clock()
