@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from eolake.catalog.local.processes import Process, Record, read_record, start, stop, tail, this_process, write_record
+from eolake.catalog.local.processes import Process, Record, born, read_record, start, stop, tail, this_process, write_record
 
 STUBBORN = """
 import signal, subprocess, time
@@ -48,9 +48,16 @@ def test_the_same_number_is_not_the_same_process(sleeper: Process) -> None:
     assert sleeper.alive()
 
 
+def test_a_process_is_born_once_whatever_the_wall_clock_says(sleeper: Process) -> None:
+    assert born(sleeper.pid) == born(sleeper.pid)
+    assert abs(born(sleeper.pid) - time.clock_gettime(time.CLOCK_BOOTTIME)) < 60  # a clock that nobody sets
+    with pytest.raises(psutil.NoSuchProcess):
+        born(2**22 + 1)
+
+
 def test_a_zombie_is_dead() -> None:
     child = subprocess.Popen(["true"])
-    process = Process(pid=child.pid, created=psutil.Process(child.pid).create_time())
+    process = Process(pid=child.pid, created=born(child.pid))
     assert within(10, lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE)
     assert not process.alive()
     child.wait()

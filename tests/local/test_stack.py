@@ -156,15 +156,17 @@ def test_foreground_mends_and_ends_clean(place: Path) -> None:
     folder = place / "front"
     command = [sys.executable, "-m", "eolake.catalog", "up", "--json"]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as front:
-        assert front.stdout is not None
-        assert front.stdout.readline() == "{\n"
-        assert up(folder)["started"] == []
-        kill(parts(folder)["http"]["pid"])
-        deadline = time.monotonic() + 60
-        while states(folder)["http"] != "running" and time.monotonic() < deadline:
-            time.sleep(0.5)
-        assert states(folder) == {"postgresql": "running", "http": "running"}
-        front.send_signal(signal.SIGTERM)
+        try:
+            assert front.stdout is not None
+            assert front.stdout.readline() == "{\n"
+            assert up(folder)["started"] == []
+            kill(parts(folder)["http"]["pid"])
+            deadline = time.monotonic() + 60
+            while states(folder)["http"] != "running" and time.monotonic() < deadline:
+                time.sleep(0.5)
+            assert states(folder) == {"postgresql": "running", "http": "running"}
+        finally:
+            front.send_signal(signal.SIGTERM)
         assert front.wait(60) == 0
     assert states(folder, code=4) == {"postgresql": "stopped", "http": "stopped"}
 

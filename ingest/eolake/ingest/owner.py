@@ -14,6 +14,8 @@ from pathlib import Path
 
 import psutil
 
+from eolake.catalog.local.processes import born
+
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 PIDS = Path("/proc/self/ns/pid")
 
@@ -27,8 +29,7 @@ def machine() -> str:
 
 def own_name() -> str:
     """The name of this process as an owner of leases."""
-    process = psutil.Process(os.getpid())
-    return f"{machine()}/{process.pid}/{process.create_time():.2f}"
+    return f"{machine()}/{os.getpid()}/{born(os.getpid()):.2f}"
 
 
 def dead(owners: Iterable[str]) -> list[str]:
@@ -40,7 +41,6 @@ def dead(owners: Iterable[str]) -> list[str]:
 def _lives(owner: str) -> bool:
     pid, started = owner.rsplit("/", 2)[1:]
     try:
-        process = psutil.Process(int(pid))
-        return abs(process.create_time() - float(started)) < 1 and process.status() != psutil.STATUS_ZOMBIE
+        return abs(born(int(pid)) - float(started)) < 0.05 and psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE
     except (psutil.NoSuchProcess, ValueError):
         return False

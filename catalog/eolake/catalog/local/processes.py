@@ -19,8 +19,22 @@ import psutil
 
 from eolake.catalog.local.files import write_private
 
-CLOCK_STEP = 2.0
-"""Seconds by which a creation time may differ: it is computed from the wall clock, which may be set."""
+STARTED = 19
+"""Place of `starttime` among the fields of /proc/PID/stat that follow the program's name; see proc(5)."""
+
+
+def born(pid: int) -> float:
+    """When a process was started: on Linux in seconds since the machine was, for a wall clock that is set moves psutil's times.
+
+    Raises psutil.NoSuchProcess."""
+    stat = Path(f"/proc/{pid}/stat")
+    if sys.platform != "linux":
+        return float(psutil.Process(pid).create_time())
+    try:
+        fields = stat.read_text("utf-8", "replace").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        raise psutil.NoSuchProcess(pid) from None
+    return int(fields[STARTED]) / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,14 +43,13 @@ class Process:
 
     pid: int
     created: float
-    """Seconds since 1970."""
+    """As `born` tells it."""
     url: str | None = None
 
     def alive(self) -> bool:
         """Whether exactly this process still runs."""
         with contextlib.suppress(psutil.NoSuchProcess):
-            found = psutil.Process(self.pid)
-            return abs(found.create_time() - self.created) < CLOCK_STEP and found.status() != psutil.STATUS_ZOMBIE
+            return abs(born(self.pid) - self.created) < 0.05 and psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
         return False
 
 
@@ -68,7 +81,7 @@ def write_record(path: Path, record: Record) -> None:
 
 def this_process() -> Process:
     """Ourselves."""
-    return Process(pid=os.getpid(), created=psutil.Process().create_time())
+    return Process(pid=os.getpid(), created=born(os.getpid()))
 
 
 def eolake_command(config: Path, *arguments: str) -> list[str]:
@@ -95,7 +108,7 @@ def start(command: Sequence[str], *, folder: Path, log: Path, url: str | None = 
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
         )
     _children.append(child)
-    return Process(pid=child.pid, created=psutil.Process(child.pid).create_time(), url=url)
+    return Process(pid=child.pid, created=born(child.pid), url=url)
 
 
 def stop(processes: Iterable[Process], *, patience: float = 15.0) -> None:
