@@ -38,7 +38,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         def _split_scope(self, nodeid: str) -> str:
             module, _, parameters = nodeid.partition("[")
             folder = Path(module.partition("::")[0]).parent.name
-            return {"samples": f"samples [{parameters}", "web": module.partition("::")[0]}.get(folder, nodeid)
+            file = module.partition("::")[0]
+            return {"samples": f"samples [{parameters}", "web": file, "local": file}.get(folder, nodeid)
 
     return OneProcessPerLake(config, log)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import shlex
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -114,6 +116,23 @@ def test_a_crashed_database_is_reported_and_mended(lake: Path) -> None:
     mended = up(lake)
     assert mended["started"] == ["postgresql"]
     assert landing_page(f"{mended['stac']}/collections")["collections"] is not None
+
+
+def test_a_port_that_is_taken_while_the_app_starts_is_left_to_the_other(place: Path) -> None:
+    eolake(place, "init", "late")
+    lake = place / "late"
+    command = [sys.executable, "-m", "eolake.catalog", "up", "--detach", "--json"]
+    with subprocess.Popen(command, cwd=lake, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as starting:
+        assert starting.stderr is not None
+        line = next(line for line in iter(starting.stderr.readline, "") if "starting on" in line)
+        port = int(line.rpartition(":")[2])
+        with http.server.HTTPServer(("127.0.0.1", port), http.server.BaseHTTPRequestHandler) as other:
+            threading.Thread(target=other.serve_forever, daemon=True).start()
+            document = json.loads(starting.communicate(timeout=120)[0])
+            other.shutdown()
+    assert not document["url"].endswith(f":{port}")
+    assert landing_page(document["stac"])["type"] == "Catalog"
+    assert states(lake) == {"postgresql": "running", "http": "running"}
 
 
 def test_workers_are_part_of_it(lake: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import signal
 import subprocess
@@ -12,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
+
+import psutil
 
 from eolake.catalog.errors import Unreachable
 from eolake.catalog.lake import Lake
@@ -65,7 +68,7 @@ class Stack:
             try:
                 self._migrate(note)
                 if app:
-                    _await_answer(app, self._app_log)
+                    app = self._await_app(app, port, note)
             except BaseException:
                 stop([app] if app else [])
                 raise
@@ -130,6 +133,20 @@ class Stack:
         process = start(command, folder=self.settings.root, log=self._app_log, url=url)
         self._remember(_HTTP, process)
         return process
+
+    def _await_app(self, app: Process, port: int | None, note: Note) -> Process:
+        """Wait for its answer; on another port when somebody took this one while it was starting."""
+        try:
+            _await_answer(app, self._app_log)
+        except Unreachable:
+            if port or app.alive() or port_is_free(_port(app)):
+                raise
+            again = self._app_start(None, note)
+            if again is None:
+                raise
+            _await_answer(again, self._app_log)
+            return again
+        return app
 
     def _workers_up(self, wanted: int, note: Note) -> list[str]:
         """Dead workers are replaced; living ones beyond `wanted` are left alone."""
@@ -224,8 +241,20 @@ def _choose_port(asked: int | None, known: Process | None) -> int:
         if not port_is_free(asked):
             raise Unreachable(f"port {asked} is taken; choose another with --port")
         return asked
-    last = int(known.url.rpartition(":")[2]) if known and known.url else DEFAULT_PORT
+    last = _port(known) if known and known.url else DEFAULT_PORT
     return last if port_is_free(last) else free_port()
+
+
+def _port(process: Process) -> int:
+    return int((process.url or "").rpartition(":")[2])
+
+
+def _listens(process: Process) -> bool:
+    """Whether this process, and not another program on the same port, would answer."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        sockets = psutil.Process(process.pid).net_connections("tcp")
+        return any(s.status == psutil.CONN_LISTEN and s.laddr.port == _port(process) for s in sockets)
+    return False
 
 
 def _await_answer(process: Process, log: Path) -> None:
@@ -234,7 +263,7 @@ def _await_answer(process: Process, log: Path) -> None:
     while time.monotonic() < deadline:
         if not process.alive():
             raise Unreachable(f"the HTTP app ended at its start; {log} says:\n{tail(log)}")
-        if _answers(process.url or ""):
+        if _listens(process) and _answers(process.url or ""):
             return
         time.sleep(0.05)
     raise Unreachable(f"the HTTP app does not answer after {APP_PATIENCE:.0f} s; see {log}")
