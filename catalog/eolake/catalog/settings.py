@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import override
+from typing import Any, override
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
@@ -105,6 +106,10 @@ class Settings(BaseSettings):
     lake: LakeSection = LakeSection()
     store: StoreSection = StoreSection()
     database: DatabaseSection = DatabaseSection()
+    providers: Mapping[str, Mapping[str, Any]] = {}
+    """`[providers.NAME]`, checked by the portion that uses it."""
+    feeds: Mapping[str, Mapping[str, Any]] = {}
+    """`[feeds.NAME]`, checked by the portion that uses it."""
 
     @classmethod
     @override

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -37,6 +37,29 @@ class Offer:
     """Bytes."""
     state: Waiting = "queued"
     """`fetched` when the bytes are there already."""
+    collection: str | None = None
+    """What it becomes in the lake, when that is known before it is opened."""
+    scene_key: str | None = None
+    """The sensing that this is one processing of."""
+    rank: tuple[int | str, ...] = ()
+    """Orders the processings of one scene: the greatest stays."""
+    feed: str | None = None
+    priority: int = 1
+    """0 before 1 within a provider."""
+    transfer: Literal["copy", "reference"] = "copy"
+    """`reference`: its public COGs are published where they are."""
+    published: datetime | None = None
+    """When the provider published it; aware UTC, as all times."""
+    modified: datetime | None = None
+    start_at: datetime | None = None
+    """Begin of sensing."""
+    end_at: datetime | None = None
+    footprint: Mapping[str, Any] | None = None
+    """GeoJSON geometry, valid, EPSG:4326."""
+    cloud_cover: float | None = None
+    """Percent."""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    """What its provider needs to find its bytes again; never a secret."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +90,12 @@ class Granule:
     next_try: datetime
     fence: int | None
     collection: str | None
+    scene_key: str | None
+    feed: str | None
+    transfer: Literal["copy", "reference"]
+    footprint: Mapping[str, Any] | None
+    detail: Mapping[str, Any]
+    fault: str | None
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Granule:
@@ -85,12 +114,16 @@ class Lease:
 
 def offer(connection: Executor, offers: Sequence[Offer]) -> list[Offered]:
     """Register products of one provider and queue them, in one statement; known ones that did not change are not written."""
-    given = {"offers": Jsonb([asdict(o) for o in offers])}
+    given = {"offers": Jsonb([_document(o) for o in offers])}
     rows = connection.execute(SQL["offer"], given).fetchall()
     if any(row["granule_id"] is None for row in rows):  # offered by somebody else at this very moment: a second look sees it
         known = {row["id"]: row for row in connection.execute(SQL["offer"], given)}
         rows = [row if row["granule_id"] is not None else known[row["id"]] for row in rows]
     return [Offered(**row) for row in rows]
+
+
+def _document(offer: Offer) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(offer).items()}
 
 
 def claim(

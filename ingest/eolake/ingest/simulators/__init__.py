@@ -1,1 +1,1 @@
-"""Simulators: providers and products that this package makes itself, so that nothing needs an account or a network."""
+"""Simulators: products, and providers with faults on demand, for development without accounts and without a network."""

@@ -4,10 +4,14 @@
 -- Insert what is new, queue again what the provider changed; rows that are as they were are not touched.
 with offered as (
     select * from jsonb_to_recordset(%(offers)s::jsonb)
-        as o(provider text, id text, name text, source text, size bigint, fingerprint text, state text)
+        as o(provider text, id text, name text, source text, size bigint, fingerprint text, state text, collection text, scene_key text,
+             rank jsonb, feed text, priority smallint, transfer text, published timestamptz, modified timestamptz, start_at timestamptz,
+             end_at timestamptz, footprint jsonb, cloud_cover double precision, detail jsonb)
 ), inserted as (
-    insert into eolake.granule (provider, id, name, source, size, fingerprint, state)
-    select o.provider, o.id, o.name, o.source, o.size, o.fingerprint, o.state
+    insert into eolake.granule (provider, id, name, source, size, fingerprint, state, collection, scene_key, rank, feed, priority, transfer,
+                                published, modified, start_at, end_at, footprint, cloud_cover, detail)
+    select o.provider, o.id, o.name, o.source, o.size, o.fingerprint, o.state, o.collection, o.scene_key, o.rank, o.feed, o.priority,
+           o.transfer, o.published, o.modified, o.start_at, o.end_at, o.footprint, o.cloud_cover, o.detail
     from offered o
     where not exists (select from eolake.granule g where g.provider = o.provider and g.id = o.id)
     order by o.provider, o.id
@@ -15,8 +19,10 @@ with offered as (
     returning granule_id, id
 ), changed as (
     update eolake.granule g
-    set source = o.source, size = o.size, fingerprint = o.fingerprint, state = o.state, reason = null, step = null,
-        attempts = 0, faults = 0, next_try = eolake.clock(), lease_owner = null, fence = nextval('eolake.fence'), changed_at = eolake.clock()
+    set source = o.source, size = o.size, fingerprint = o.fingerprint, state = o.state, reason = null, step = null, fault = null,
+        attempts = 0, faults = 0, next_try = eolake.clock(), lease_owner = null, fence = nextval('eolake.fence'), changed_at = eolake.clock(),
+        published = o.published, modified = o.modified, start_at = o.start_at, end_at = o.end_at, footprint = o.footprint,
+        cloud_cover = o.cloud_cover, detail = o.detail
     from offered o
     where g.provider = o.provider and g.id = o.id and g.fingerprint <> o.fingerprint
     returning g.granule_id, g.id

@@ -1,0 +1,147 @@
+-- Discover and fetch: what providers say of a granule, the files it consists of, and who may use which connection when.
+
+alter table eolake.granule
+    add column feed        text,
+    add column priority    smallint not null default 1,
+    add column transfer    text not null default 'copy' check (transfer in ('copy', 'reference')),
+    add column published   timestamptz,
+    add column modified    timestamptz,
+    add column start_at    timestamptz,
+    add column end_at      timestamptz,
+    add column footprint   jsonb,
+    add column cloud_cover double precision,
+    add column detail      jsonb not null default '{}',
+    add column fault       text,
+    add column waits_for   text,
+    add column fetched_at  timestamptz,
+    add column fetched_on  text,
+    add column superseded_by text;
+
+comment on column eolake.granule.feed is 'The feed (or command) that wanted it first';
+comment on column eolake.granule.priority is '0: near real time, before all others of its provider; 1: the rest';
+comment on column eolake.granule.published is 'When the provider published it; discovery walks along this time';
+comment on column eolake.granule.footprint is 'GeoJSON geometry, valid, EPSG:4326';
+comment on column eolake.granule.detail is 'What its provider needs to find its bytes again: digests, hrefs, ids; never a secret';
+comment on column eolake.granule.fault is 'Class of the last failure: transient, rate, auth, offline, quota, gone, corrupt, config';
+comment on column eolake.granule.waits_for is 'Why it waits although it is due: offline, quota; else null';
+comment on column eolake.granule.fetched_on is 'The machine that still has its bytes on a local disk';
+comment on column eolake.granule.superseded_by is 'Name of the granule that took its place';
+
+create index granule_fetch on eolake.granule (provider, priority, next_try, granule_id) where state in ('queued', 'fetching');
+create index granule_scene on eolake.granule (scene_key) where scene_key is not null;
+create index granule_published on eolake.granule (provider, published);
+
+create table eolake.provider (
+    provider  text primary key,
+    served_at timestamptz not null default '-infinity'
+);
+
+comment on table eolake.provider is 'Who was served when: lanes take turns.';
+
+create table eolake.credential (
+    credential_id  bigint generated always as identity primary key,
+    provider       text not null references eolake.provider,
+    name           text not null,
+    connections    integer not null check (connections > 0),
+    allowed        integer not null check (allowed > 0),
+    adapted_at     timestamptz not null default eolake.clock(),
+    cooldown_until timestamptz not null default '-infinity',
+    disabled       text,
+    budget         bigint,
+    unique (provider, name)
+);
+
+comment on table eolake.credential is 'An account of a provider: a reference to its secret, never the secret.';
+comment on column eolake.credential.allowed is 'Connections in use at most right now: halved by 429, one more after ten clean minutes';
+comment on column eolake.credential.budget is 'Bytes in 30 days; null: no limit';
+
+create table eolake.slot (
+    credential_id  bigint not null references eolake.credential on delete cascade,
+    n              integer not null,
+    owner          text,
+    granule_id     bigint,
+    leased_until   timestamptz not null default '-infinity',
+    cooldown_until timestamptz not null default '-infinity',
+    primary key (credential_id, n)
+);
+
+comment on table eolake.slot is 'One TCP connection of one account: a leased row. Free when both times are past.';
+comment on column eolake.slot.cooldown_until is 'The provider may count a closed connection for a while longer';
+
+create table eolake.traffic (
+    credential_id bigint not null references eolake.credential on delete cascade,
+    hour          timestamptz not null,
+    bytes         bigint not null,
+    primary key (credential_id, hour)
+);
+
+comment on table eolake.traffic is 'Bytes received, for budgets of 30 days.';
+
+create table eolake.host (
+    provider   text not null,
+    host       text not null,
+    since      timestamptz not null default eolake.clock(),
+    good       integer not null default 0,
+    bad        integer not null default 0,
+    trips      integer not null default 0,
+    open_until timestamptz not null default '-infinity',
+    trial_by   text,
+    primary key (provider, host)
+);
+
+comment on table eolake.host is 'Circuit breaker: too many failures in a minute close a host for a while, for all workers.';
+
+create table eolake.file (
+    file_id       bigint generated always as identity primary key,
+    granule_id    bigint not null references eolake.granule on delete cascade,
+    name          text not null,
+    size          bigint,
+    digests       jsonb not null default '{}',
+    etag          text,
+    last_modified text,
+    key           text,
+    sha256        text,
+    bytes         bigint,
+    warnings      jsonb not null default '[]',
+    fetched_at    timestamptz,
+    unique (granule_id, name)
+);
+
+comment on table eolake.file is 'The files of a granule; one with a key lies verified in the store.';
+comment on column eolake.file.name is 'Relative name within the product';
+comment on column eolake.file.key is 'Below raw/ in the store';
+
+create table eolake.cursor (
+    feed     text primary key,
+    position timestamptz not null,
+    moved_at timestamptz not null default eolake.clock()
+);
+
+comment on table eolake.cursor is 'Up to which publication time a feed has seen everything; moved in the transaction that registers what was found.';
+
+create table eolake.day (
+    feed       text not null,
+    provider   text not null,
+    day        date not null,
+    available  integer not null,
+    wanted     integer not null,
+    counted_at timestamptz not null default eolake.clock(),
+    primary key (feed, day)
+);
+
+comment on table eolake.day is 'Products by day of publication: what the provider has, and how many of them the filters of the feed let through.';
+
+create table eolake.alarm (
+    alarm_id   bigint generated always as identity primary key,
+    provider   text not null,
+    kind       text not null,
+    text       text not null,
+    raised_at  timestamptz not null default eolake.clock(),
+    seen_at    timestamptz not null default eolake.clock(),
+    times      integer not null default 1,
+    cleared_at timestamptz
+);
+
+comment on table eolake.alarm is 'Something that a person must look at; one row as long as it lasts.';
+
+create unique index alarm_open on eolake.alarm (provider, kind) where cleared_at is null;

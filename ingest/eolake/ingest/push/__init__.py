@@ -1,0 +1,1 @@
+"""Push: subscriptions whose notifications only lower the latency; polling is the truth."""
