@@ -7,25 +7,20 @@ from __future__ import annotations
 
 import logging
 import random
-import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
-import psycopg
-
-from eolake.catalog.errors import Fenced, Transient, Unreachable
+from eolake.catalog.errors import Fenced, Transient
 from eolake.catalog.lake import Connection, Lake
 from eolake.catalog.ledger import granules, publications
 from eolake.catalog.ledger.granules import Granule, Lease
 from eolake.catalog.store import open_store
 from eolake.cube.sweep import sweep
+from eolake.ingest.link import CUT, Link
 from eolake.ingest.messages import Done
 from eolake.ingest.owner import dead, own_name
 from eolake.ingest.settings import WorkerSettings
-
-CUT = (psycopg.OperationalError, psycopg.InterfaceError, Unreachable)
-"""The database is away, for now."""
 
 log = logging.getLogger(__name__)
 
@@ -36,19 +31,15 @@ class Queue:
     def __init__(self, lake: Lake, settings: WorkerSettings, *, only: Sequence[int] | None = None, giving_up: Callable[[], bool]) -> None:
         """`only`: these granules and no others; `giving_up`: true when nobody waits for the database any more."""
         self.lake, self.settings, self.only, self.owner = lake, settings, only, own_name()
-        self._giving_up = giving_up
-        self._given_up = False
-        self._connection: Connection | None = None
+        self._link = Link(lake, name="eolake worker", patience=settings.patience, giving_up=giving_up)
 
     def close(self) -> None:
         """Close the connection."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._link.close()
 
     def claim(self, limit: int) -> list[Granule]:
         """Up to `limit` products to work on; those over which too many workers died are kept aside instead."""
-        claimed = self._run(lambda c: granules.claim(c, owner=self.owner, lease=self._lease, limit=limit, only=self.only))
+        claimed = self._link.run(lambda c: granules.claim(c, owner=self.owner, lease=self._lease, limit=limit, only=self.only))
         good = []
         for granule in claimed:
             if granule.faults < self.settings.deaths:
@@ -60,7 +51,7 @@ class Queue:
 
     def due_in(self) -> float | None:
         """Seconds until something may be claimed; None when nothing waits and nothing is worked on."""
-        wait = self._run(lambda c: granules.due_in(c, only=self.only))
+        wait = self._link.run(lambda c: granules.due_in(c, only=self.only))
         return None if wait is None else wait.total_seconds()
 
     def extend(self, lease: Lease) -> bool:
@@ -88,7 +79,7 @@ class Queue:
 
     def _really(self, granule: Granule, done: Done) -> Done:
         """What became of a product whose lease is over: its converter may have died, or its answer been cut off, after the commit."""
-        (row,) = self._run(lambda c: granules.get(c, [granule.granule_id]))
+        (row,) = self._link.run(lambda c: granules.get(c, [granule.granule_id]))
         if row.fence != granule.fence:
             return done.as_verdict("lost", "somebody else has the work now")
         if row.state == "published":
@@ -113,25 +104,25 @@ class Queue:
         """End the leases of workers of this machine that are dead; how many products that freed.
 
         And our own but those with the fences `held`: given while the connection was cut, so that nobody heard of them."""
-        owners = self._run(granules.owners)
+        owners = self._link.run(granules.owners)
         gone = [*dead(owners - {self.owner}), *({self.owner} & owners)]
-        freed = self._run(lambda c: granules.expire(c, gone, kept=held)) if gone else 0
+        freed = self._link.run(lambda c: granules.expire(c, gone, kept=held)) if gone else 0
         if freed:
             log.info("freed %d products of workers that died", freed)
         return freed
 
     def leased(self, fences: Sequence[int]) -> set[int]:
         """Those of the fences that somebody may still work under."""
-        return self._run(lambda c: granules.leased(c, fences)) if fences else set()
+        return self._link.run(lambda c: granules.leased(c, fences)) if fences else set()
 
     def announce(self, lease: Lease, prefixes: Sequence[str]) -> None:
         """Tell the sweeper again about objects of a lease that was lost: it may have come by before the last one was written."""
         if prefixes:
-            self._run(lambda c: publications.stage(c, lease, prefixes))
+            self._link.run(lambda c: publications.stage(c, lease, prefixes))
 
     def sweep(self) -> int:
         """Delete objects that nobody will ever publish; the number of prefixes. A store that is away is swept another time."""
-        if not self._run(lambda c: publications.sweepable(c, limit=1)):
+        if not self._link.run(lambda c: publications.sweepable(c, limit=1)):
             return 0
         try:
             with self.lake.connect(name="eolake sweep") as connection:
@@ -146,26 +137,8 @@ class Queue:
 
     def _held(self, work: Callable[[Connection], None]) -> bool:
         try:
-            self._run(work)
+            self._link.run(work)
         except Fenced as error:
             log.info("%s", error)
             return False
         return True
-
-    def _run[T](self, work: Callable[[Connection], T]) -> T:
-        """Run on the connection; one that was cut is made again. Unreachable when the database stays away."""
-        until = time.monotonic() + self.settings.patience
-        pause = 0.1
-        while True:
-            try:
-                if self._connection is None:
-                    self._connection = self.lake.connect(name="eolake worker")
-                return work(self._connection)
-            except CUT as error:
-                self.close()
-                if self._given_up or self._giving_up() or time.monotonic() > until:
-                    self._given_up = True  # what is still to be said is tried once
-                    raise Unreachable(f"the database stays away: {str(error).strip()}") from error
-                log.warning("the database is away (%s); trying again", str(error).strip())
-            time.sleep(pause)
-            pause = min(pause * 2, 5)
