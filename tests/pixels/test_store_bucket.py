@@ -16,12 +16,23 @@ import pytest
 from affine import Affine
 from moto.server import ThreadedMotoServer
 
+from eolake.catalog import store as store_module
 from eolake.catalog.cog import write_cog
 from eolake.catalog.declaration import Band, Cog
 from eolake.catalog.draft import Pixels
 from eolake.catalog.errors import ConfigError, EolakeError, Transient
 from eolake.catalog.settings import StoreConfig
-from eolake.catalog.store import MissingObject, ObjectInfo, Store, media_type, multihash, open_store, s3_client, store_environment
+from eolake.catalog.store import (
+    BucketStore,
+    MissingObject,
+    ObjectInfo,
+    Store,
+    media_type,
+    multihash,
+    open_store,
+    s3_client,
+    store_environment,
+)
 
 KEY = "s2_l2a/2020/01/08/S2A_T55HFA/r7/red.tif"
 
@@ -232,3 +243,33 @@ def test_media_types() -> None:
     assert media_type("a/item.json") == "application/geo+json"
     assert media_type("a/b.json") == "application/json"
     assert media_type("a/b") == "application/octet-stream"
+
+
+def large(tmp_path: Path, config: StoreConfig) -> tuple[BucketStore, Path]:
+    """A store that sends anything above 6 MB in parts, and a file that needs three of them."""
+    store = BucketStore(config)
+    store.single_put, store.smallest_part = 6 << 20, 5 << 20
+    path = tmp_path / "large.zip"
+    path.write_bytes(os.urandom(11 << 20))
+    return store, path
+
+
+def test_a_large_file_goes_in_parts_and_appears_whole(config: StoreConfig, tmp_path: Path) -> None:
+    store, path = large(tmp_path, config)
+    store.adopt("raw/cdse/large.zip", path)
+    assert store.checksum("raw/cdse/large.zip") == multihash(path)
+    store.adopt("raw/cdse/large.zip", path)  # the same bytes again
+    path.write_bytes(b"other" + path.read_bytes())
+    with pytest.raises(EolakeError, match="other bytes"):
+        store.adopt("raw/cdse/large.zip", path)
+    bucket, _ = store_module.bucket_of(config)
+    assert "Uploads" not in s3_client(config).list_multipart_uploads(Bucket=bucket)
+
+
+def test_sweeping_a_prefix_ends_uploads_that_a_killed_writer_left(config: StoreConfig) -> None:
+    client, bucket = s3_client(config), store_module.bucket_of(config)[0]
+    for key in ("raw/cdse/r7/a.zip", "raw/cdse/r71/b.zip"):
+        client.create_multipart_upload(Bucket=bucket, Key=f"deep/prefix/{key}")
+    open_store(config).delete_prefix("raw/cdse/r7")
+    left = [upload["Key"] for upload in client.list_multipart_uploads(Bucket=bucket)["Uploads"]]
+    assert left == ["deep/prefix/raw/cdse/r71/b.zip"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -74,7 +75,7 @@ def test_other_bytes_are_refused(store: Store, source: Path, other: bytes) -> No
     assert store.get(KEY) == source.read_bytes()
 
 
-@pytest.mark.parametrize("key", ["", "/a", "a/", "a//b", "../a", "a/../b", "./a", "a\nb", "a\0b", "a#1", "a\\b"])
+@pytest.mark.parametrize("key", ["", "/a", "a/", "a//b", "../a", "a/../b", "./a", "a\nb", "a\0b", "a#1", "a\\b", "a/b:", "b|"])
 def test_what_is_no_key(store: Store, key: str) -> None:
     for use in (lambda: store.put(key, b"x"), lambda: store.delete([key]), lambda: store.delete_prefix(key)):
         with pytest.raises(ValueError, match="is no object key"):
@@ -84,7 +85,7 @@ def test_what_is_no_key(store: Store, key: str) -> None:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.text(st.characters(codec="utf-8", exclude_characters="/#\\", exclude_categories=("C", "Z")), min_size=1, max_size=40))
 def test_any_name_reads_as_it_was_written(store: Store, name: str) -> None:
-    if name in {".", ".."}:
+    if name in {".", ".."} or name[-1] in ":|":
         return
     key = f"names/{name}"
     store.put(key, name.encode())
@@ -193,3 +194,24 @@ def test_a_folder_needs_no_variables(store: Store) -> None:
     assert store_environment(store.config) == {}
     with pytest.raises(ConfigError, match="a store is file"):
         open_store(StoreConfig(url="ftp://example.org/x"))
+
+
+def test_a_file_is_adopted_without_a_copy(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "product.zip"
+    path.write_bytes(b"bytes")
+    store.adopt("raw/cdse/r7/product.zip", path)
+    assert Path(store.gdal_path("raw/cdse/r7/product.zip")).samefile(path)
+    store.adopt("raw/cdse/r7/product.zip", path)
+    path.unlink()
+    assert store.get("raw/cdse/r7/product.zip") == b"bytes"
+    path.write_bytes(b"other")
+    with pytest.raises(EolakeError, match="other bytes"):
+        store.adopt("raw/cdse/r7/product.zip", path)
+
+
+def test_a_file_of_another_file_system_is_adopted_by_a_copy(store: Store) -> None:
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
+        file.write(b"bytes")
+        file.flush()
+        store.adopt("raw/cdse/r7/product.zip", Path(file.name))
+    assert store.get("raw/cdse/r7/product.zip") == b"bytes"

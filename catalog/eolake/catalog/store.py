@@ -6,12 +6,14 @@ nothing is durable before `sync`, which publishing calls ahead of its transactio
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import logging
 import os
 import secrets
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +27,7 @@ from eolake.catalog.settings import StoreConfig
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
     from obstore.store import LocalStore, S3Store
 
 __all__ = [
@@ -44,6 +47,11 @@ PRUNED = 100
 """Tries to write into a folder that others empty and remove at the same time."""
 SINGLE_PUT = 5 << 30
 """Bytes; what S3 takes in one request."""
+PARTS = 9000
+"""Of a larger object; S3 takes 10,000."""
+SMALLEST_PART = 64 << 20
+NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP}
+"""Another file system, or one without links."""
 MEDIA_TYPES = {
     ".tif": "image/tiff; application=geotiff; profile=cloud-optimized",
     ".json": "application/json",
@@ -54,6 +62,8 @@ MEDIA_TYPES = {
     ".txt": "text/plain; charset=utf-8",
     ".parquet": "application/vnd.apache.parquet",
 }
+
+log = logging.getLogger(__name__)
 
 
 class MissingObject(EolakeError):
@@ -97,6 +107,10 @@ class Store(ABC):
             return
         if not self._holds(key, content):
             raise EolakeError(f"{self.uri(key)} holds other bytes already; objects are never overwritten")
+
+    def adopt(self, key: str, path: Path) -> None:
+        """Write an object from a file that nobody changes any more; like `put`, but without a copy where a link will do."""
+        self.put(key, path)
 
     def get(self, key: str) -> bytes:
         """The whole object; MissingObject when there is none."""
@@ -200,6 +214,27 @@ class FolderStore(Store):
         """The path of the file."""
         return str(self.folder / key)
 
+    def adopt(self, key: str, path: Path) -> None:
+        """A second name for the file where both lie on one file system, else a copy."""
+        check_key(key)
+        target = self.folder / key
+        for _ in range(PRUNED):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(path, target)
+            except FileExistsError:
+                break
+            except FileNotFoundError:
+                if target.parent.is_dir():
+                    raise
+            except OSError as error:
+                if error.errno not in NO_LINK:
+                    raise
+                break
+            else:
+                return
+        self.put(key, path)
+
     def sync(self, prefix: str) -> None:
         """Flush the files below the prefix, their folders, and the folders above up to the root; MissingObject when there is none."""
         top = self.folder / prefix
@@ -238,6 +273,10 @@ class FolderStore(Store):
 
 class BucketStore(Store):
     """Objects in S3 or a service that speaks it."""
+
+    single_put = SINGLE_PUT
+    """Bytes; a larger object goes in parts."""
+    smallest_part = SMALLEST_PART
 
     @cached_property
     def _objects(self) -> S3Store:
@@ -285,18 +324,69 @@ class BucketStore(Store):
     def _create(self, key: str, content: bytes | Path) -> bool:
         if isinstance(content, bytes):
             return self._put(key, content)
-        if content.stat().st_size > SINGLE_PUT:
-            raise EolakeError(f"{content} is larger than {SINGLE_PUT:,} bytes, the largest object of one request")
+        if content.stat().st_size > self.single_put:
+            return self._put_parts(key, content)
         with content.open("rb") as file:  # obstore would read all of it into memory
             return self._put(key, file)
 
     def _put(self, key: str, body: bytes | IO[bytes]) -> bool:
+        bucket, name = self._place(key)
+        return self._new(
+            key, lambda: self._client.put_object(Bucket=bucket, Key=name, Body=body, IfNoneMatch="*", ContentType=media_type(key))
+        )
+
+    def _put_parts(self, key: str, content: Path) -> bool:
+        """In several requests; nothing is visible before the last one."""
+        bucket, name = self._place(key)
+        size = max(self.smallest_part, -(-content.stat().st_size // PARTS))
+        upload = self._client.create_multipart_upload(Bucket=bucket, Key=name, ContentType=media_type(key))["UploadId"]
+
+        def send() -> None:
+            parts: list[CompletedPartTypeDef] = []
+            with content.open("rb") as file:
+                while piece := file.read(size):
+                    number = len(parts) + 1
+                    sent = self._client.upload_part(Bucket=bucket, Key=name, UploadId=upload, PartNumber=number, Body=piece)
+                    parts.append({"ETag": sent["ETag"], "PartNumber": number})
+            self._client.complete_multipart_upload(
+                Bucket=bucket, Key=name, UploadId=upload, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
+            )
+
+        done = False
+        try:
+            done = self._new(key, send)
+        finally:
+            if not done:
+                self._abort(bucket, name, upload)
+        return done
+
+    def _abort(self, bucket: str, name: str, upload: str) -> None:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            self._client.abort_multipart_upload(Bucket=bucket, Key=name, UploadId=upload)
+        except (BotoCoreError, ClientError) as error:
+            log.warning("s3://%s/%s: an unfinished upload stays until its prefix is swept: %s", bucket, name, error)
+
+    def delete_prefix(self, prefix: str) -> None:
+        """Delete everything below a prefix of whole path segments, uploads that were never finished too."""
+        super().delete_prefix(prefix)
+        bucket, name = self._place(prefix)
+        for page in self._client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=f"{name}/"):
+            for upload in page.get("Uploads", ()):
+                self._abort(bucket, upload["Key"], upload["UploadId"])
+
+    def _place(self, key: str) -> tuple[str, str]:
+        """Bucket, and the key within it."""
+        bucket, _ = bucket_of(self.config)
+        return bucket, self.uri(key).removeprefix(f"s3://{bucket}/")
+
+    def _new(self, key: str, write: Callable[[], object]) -> bool:
+        """Run a conditional write; False when the object exists."""
         from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-        bucket, _ = bucket_of(self.config)
-        name = self.uri(key).removeprefix(f"s3://{bucket}/")
         try:
-            self._client.put_object(Bucket=bucket, Key=name, Body=body, IfNoneMatch="*", ContentType=media_type(key))
+            write()
         except ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] in {409, 412}:
                 return False
@@ -318,8 +408,11 @@ def open_store(config: StoreConfig) -> Store:
 
 
 def check_key(key: str) -> None:
-    """ValueError unless the key is a plain relative path: no empty, `.` or `..` segment, no control character, no `#`."""
-    if not key or any(part in {"", ".", ".."} for part in key.split("/")) or not key.isprintable() or "#" in key or "\\" in key:
+    """ValueError unless the key is a plain relative path: no empty, `.` or `..` segment, no control character, no `#`.
+
+    Nor may it end like a drive of Windows (`a:`, `a|`): obstore then looks for a folder."""
+    strange = not key.isprintable() or "#" in key or "\\" in key or key.endswith((":", "|"))
+    if strange or any(part in {"", ".", ".."} for part in key.split("/")):
         raise ValueError(f"{key!r} is no object key")
 
 
