@@ -1,4 +1,7 @@
-"""Small requests to a provider's catalogue: bounded, to its own hosts only, classified into faults. Bytes of products go through `transfer`."""
+"""Small requests to a provider's catalogue: bounded, to its own hosts only, classified into faults.
+
+Bytes of products go through `transfer`.
+"""
 
 from __future__ import annotations
 
@@ -201,9 +204,7 @@ class Api:
                 return self._judged(answer, accept)
             onward = urljoin(target, location)
             if urlsplit(target).scheme == "https" and urlsplit(onward).scheme != "https":
-                raise ProviderFault(
-                    f"{shown(target)} redirects from https to {shown(onward)}; not followed", Kind.CONFIG, host=host_of(target)
-                )
+                raise ProviderFault(f"{shown(target)} redirects from https to {shown(onward)}", Kind.CONFIG, host=host_of(target))
             target = self.check(onward)
             if answer.status == 303:
                 method, body = "GET", None
@@ -232,14 +233,7 @@ class Api:
                 retries=False,
                 preload_content=False,
             )
-            try:
-                content = response.read(LIMIT + 1, decode_content=True)
-                if len(content) > LIMIT:
-                    raise ProviderFault(f"{shown(url)} answers more than {LIMIT >> 20} MiB; ask for less", Kind.CONFIG, host=host)
-            except BaseException:
-                response.close()  # what is left of the body must not become the start of the next answer
-                raise
-            response.release_conn()
+            content = _read(response, url)
         except LocationValueError as error:
             raise ProviderFault(f"{shown(url)} is no URL ({error})", Kind.CONFIG, host=host) from error
         except (HTTPError, OSError) as error:
@@ -262,6 +256,16 @@ class Api:
             code=_code(answer),
             retry_after=wait,
         )
+
+
+def _read(response: urllib3.BaseHTTPResponse, url: str) -> bytes:
+    """The whole body, within the limit; the connection is kept only when nothing of it is left."""
+    content = response.read(LIMIT + 1, decode_content=True)
+    if len(content) > LIMIT:
+        response.close()
+        raise ProviderFault(f"{shown(url)} answers more than {LIMIT >> 20} MiB; ask for less", Kind.CONFIG, host=host_of(url))
+    response.release_conn()
+    return content
 
 
 def _with(url: str, params: Params | None) -> str:
