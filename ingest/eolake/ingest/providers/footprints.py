@@ -65,7 +65,7 @@ def _from_mapping(document: Mapping[str, Any]) -> BaseGeometry | None:
     geometry = document.get("geometry") if document.get("type") == "Feature" else document
     if not geometry:
         return None
-    found: BaseGeometry = shape(geometry)
+    found: BaseGeometry = shape(dict(geometry))
     return found
 
 
@@ -239,11 +239,12 @@ def _parts(geometry: BaseGeometry) -> list[BaseGeometry]:
 
 def _moved(geometry: BaseGeometry, turns: int) -> BaseGeometry:
     """Moved by whole turns of the Earth and rounded; what does not move stays as it is."""
-    from shapely.ops import transform
+    import numpy as np
+    import shapely
 
     if turns == 0:
         return geometry
-    return transform(lambda x, y: (round(x + 360 * turns, DIGITS), round(y, DIGITS)), geometry)
+    return shapely.transform(geometry, lambda points: np.round(points + [360 * turns, 0], DIGITS))
 
 
 def _wrapped(longitude: float) -> float:
