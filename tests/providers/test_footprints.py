@@ -81,7 +81,7 @@ def test_d06_strip_across_the_antimeridian_near_the_pole_is_cut_there() -> None:
     east, west = sorted(polygons(gml(SWATH)), key=lambda part: -part.bounds[2])
     assert (east.bounds[0], east.bounds[2]) == (122.4, 180)
     assert (west.bounds[0], west.bounds[2]) == (-180, -173.95)
-    assert east.area + west.area < 3  # the long way round it would be thousands of square degrees
+    assert east.area + west.area < 6  # the long way round it would be thousands of square degrees
 
 
 def test_d06_ring_around_a_pole_encloses_it() -> None:

@@ -244,7 +244,7 @@ def _moved(geometry: BaseGeometry, turns: int) -> BaseGeometry:
 
     if turns == 0:
         return geometry
-    return shapely.transform(geometry, lambda points: np.round(points + [360 * turns, 0], DIGITS))
+    return shapely.transform(geometry, lambda points: np.round(np.add(points, (360 * turns, 0)), DIGITS))
 
 
 def _wrapped(longitude: float) -> float:
