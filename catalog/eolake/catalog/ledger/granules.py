@@ -80,6 +80,7 @@ class Granule:
     id: str
     name: str
     source: str
+    fingerprint: str
     size: int | None
     state: str
     reason: str | None
@@ -96,6 +97,8 @@ class Granule:
     footprint: Mapping[str, Any] | None
     detail: Mapping[str, Any]
     fault: str | None
+    fetched_on: str | None
+    """The machine that has its bytes on a local disk."""
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Granule:
