@@ -12,7 +12,8 @@ from pathlib import Path
 from eolake.catalog.errors import ConfigError, UsageError
 from eolake.catalog.ledger.granules import Granule, Offer
 from eolake.catalog.safe import product_name
-from eolake.ingest.providers.base import Change, Part, Query
+from eolake.ingest.logins.base import Login
+from eolake.ingest.providers.base import Change, Part, ProviderConfig, Query
 from eolake.ingest.sensors import identify
 
 NAME = "folder"
@@ -40,7 +41,10 @@ class Found:
 class FolderProvider:
     """Looks at paths: a product (archive, directory, folder of loose files), or a folder of products."""
 
-    name = NAME
+    def __init__(self, config: ProviderConfig | None = None, login: Login | None = None) -> None:
+        """Needs neither; what it offers is always of the provider `folder`."""
+        _ = config, login
+        self.name = NAME
 
     def search(self, query: Query) -> Iterator[Offer]:
         """The products at the paths of the query."""
