@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -76,6 +77,11 @@ class Service:
     def close(self) -> None:
         """Close the connections."""
         self.pool.clear()
+
+
+def basic(username: str, password: str) -> str:
+    """The value of an Authorization header."""
+    return f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
 
 
 def _refusal(url: str, status: int, document: Any) -> ProviderFault:
@@ -160,7 +166,7 @@ class ClientCredentials:
 
     def _headers(self) -> dict[str, str]:
         username, password = self.secret().need("username", "password")
-        return {**FORM, **urllib3.make_headers(basic_auth=f"{username}:{password}")}
+        return {**FORM, "Authorization": basic(username, password)}
 
 
 def _bearer(url: str, status: int, document: Any, now: float) -> Token:

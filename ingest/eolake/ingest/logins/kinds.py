@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -11,7 +10,7 @@ from urllib.parse import urlsplit
 
 from eolake.ingest.faults import ProviderFault
 from eolake.ingest.logins.errors import LoginRefused
-from eolake.ingest.logins.grants import Service, sealed
+from eolake.ingest.logins.grants import Service, basic, sealed
 from eolake.ingest.logins.secrets import Credential, Hidden
 from eolake.ingest.logins.tokens import Tokens
 
@@ -116,7 +115,7 @@ class BasicLogin(_Static):
         if not self.allows(url):
             return NOTHING
         username, password = self.credential().need("username", "password")
-        return Hidden({"Authorization": f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"})
+        return Hidden({"Authorization": basic(username, password)})
 
 
 @dataclass(kw_only=True)

@@ -94,7 +94,7 @@ def read_secret(reference: str) -> Credential:
     scheme, colon, name = reference.partition(":")
     reader = READERS.get(scheme)
     if reader is None or not colon or (not name and scheme != "aws"):
-        raise ConfigError(f"credential {scheme!r}: write netrc:HOST, env:PREFIX, aws-sm:NAME or aws:PROFILE; never the secret itself")
+        raise ConfigError("a credential is no reference: write netrc:HOST, env:PREFIX, aws-sm:NAME or aws:PROFILE; never the secret itself")
     values = {key: Secret(value) for key, value in reader(name).items() if value}
     if not values:
         raise MissingSecret(f"the secret {reference} is empty")
