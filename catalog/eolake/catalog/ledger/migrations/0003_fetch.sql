@@ -113,11 +113,15 @@ comment on column eolake.file.key is 'Below raw/ in the store';
 
 create table eolake.cursor (
     feed     text primary key,
-    position timestamptz not null,
-    moved_at timestamptz not null default eolake.clock()
+    position timestamptz,
+    moved_at timestamptz not null default eolake.clock(),
+    resume   timestamptz,
+    counted  jsonb
 );
 
 comment on table eolake.cursor is 'Up to which publication time a feed has seen everything; moved in the transaction that registers what was found.';
+comment on column eolake.cursor.resume is 'How far the pass that is under way has come; null: the last one was completed';
+comment on column eolake.cursor.counted is 'What that pass has counted of the day at which it stands';
 
 create table eolake.day (
     feed       text not null,
