@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from itertools import batched
 from typing import Any, cast
 
 from eolake.catalog.errors import ConfigError
@@ -190,8 +189,9 @@ class ODataProvider:
         """The criterion of each request; one without any when no names are asked for."""
         if not query.names:
             yield []
-        for some in batched(dict.fromkeys(odata.plain_name(name) for name in query.names), NAMES, strict=False):
-            yield [f"({' or '.join(f'startswith(Name,{_quoted(name)})' for name in some)})"]
+        names = list(dict.fromkeys(odata.plain_name(name) for name in query.names))
+        for first in range(0, len(names), NAMES):
+            yield [f"({' or '.join(f'startswith(Name,{_quoted(name)})' for name in names[first : first + NAMES])})"]
 
     def _attribute(self, name: str, operator: str, value: object) -> str:
         templates: Mapping[str, str] = self.config.options.get("templates", {})
