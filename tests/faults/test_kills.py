@@ -16,7 +16,7 @@ from pathlib import Path
 from support.auditor import audit
 from support.workers import ingest, kill, listing, offer, probes, rows_written, run, start, states, wait_for
 
-from eolake.catalog.failpoints import NAMES
+from eolake.catalog.failpoints import FETCH_NAMES, NAMES
 from eolake.catalog.lake import Lake
 
 KILLS = int(os.environ.get("EOLAKE_KILLS", "3"))
@@ -29,7 +29,7 @@ SEED = int(os.environ.get("EOLAKE_SEED", "20260101"))
 def test_every_failpoint_stands_in_the_code_once() -> None:
     source = "".join(path.read_text("utf-8") for path in Path(__file__).parents[2].glob("*/eolake/**/*.py"))
     called = re.findall(r"""failpoint\(f?"([a-z:-]+)""", source)
-    assert sorted(called) == sorted({name.rstrip("0123456789") for name in NAMES})
+    assert sorted(called) == sorted({name.rstrip("0123456789") for name in (*NAMES, *FETCH_NAMES)})
 
 
 def test_killed_workers_lose_and_double_nothing(lake: Lake, tmp_path: Path) -> None:

@@ -34,6 +34,16 @@ NAMES = (
     "sweep:after",
 )
 """In the order in which a product comes to them; a test goes through all."""
+FETCH_NAMES = (
+    "fetch:claimed",
+    "fetch:file",
+    "fetch:downloaded",
+    "fetch:placed",
+    "fetch:synced",
+    "fetch:before-commit",
+    "fetch:committed",
+)
+"""The same of a product that is fetched first."""
 
 
 def failpoint(name: str) -> None:

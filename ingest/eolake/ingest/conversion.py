@@ -23,11 +23,14 @@ from eolake.catalog.errors import BadProduct, Fenced, Rejected, Transient, Unrea
 from eolake.catalog.failpoints import failpoint
 from eolake.catalog.lake import Lake
 from eolake.catalog.ledger import granules
+from eolake.catalog.ledger import raw as ledger_raw
 from eolake.catalog.ledger.granules import Lease
 from eolake.cube.publish import Batch, Outcome, commit
 from eolake.cube.session import Session
 from eolake.cube.staging import Staged, key_prefix, stage
+from eolake.ingest.fetching import raw
 from eolake.ingest.messages import Done, Event, Job, Verdict
+from eolake.ingest.providers.folder import NAME as FOLDER
 from eolake.ingest.sensors import find_sensor, sensor_names
 
 PASSING = (Transient, Unreachable, psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, MemoryError)
@@ -101,11 +104,9 @@ class Converter:
 
     def _publish(self, job: Job, workspace: Path) -> tuple[Outcome, list[Staged]]:
         session, lease = self.open(), Lease(kind="granule", id=job.granule_id, fence=job.fence)
-        path = Path(job.source)
         with self._at("open", session, lease):
             failpoint("open:before")
-            if not path.exists():
-                raise BadProduct(f"{path} is not there any more; `eolake ingest` it again from where it is")
+            path = _product(session, job, workspace).path
             sensor = find_sensor(job.name)
             if sensor is None:
                 raise BadProduct(f"no sensor knows {job.name!r} ({path}); installed are: {', '.join(sensor_names())}")
@@ -136,6 +137,17 @@ class Converter:
             yield
         finally:
             self._seconds[step] = self._seconds.get(step, 0) + time.monotonic() - begin
+
+
+def _product(session: Session, job: Job, workspace: Path) -> raw.LocalProduct:
+    """The product on this disk: where the user has it, or where it was fetched to."""
+    if job.provider == FOLDER:
+        path = Path(job.source)
+        if not path.exists():
+            raise BadProduct(f"{path} is not there any more; `eolake ingest` it again from where it is")
+        return raw.LocalProduct(path=path)
+    files = ledger_raw.files(session.connection, job.granule_id)
+    return raw.localise(session.store, files, workspace, Path(job.nearby) if job.nearby else None)
 
 
 @contextmanager

@@ -21,6 +21,9 @@ class Job:
     source: str
     workspace: str
     """A folder of its own."""
+    provider: str
+    nearby: str | None = None
+    """Where this machine fetched it, when it was this machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

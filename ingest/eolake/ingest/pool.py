@@ -54,12 +54,20 @@ class Process:
         """Of its product."""
         return lease_of(self.granule) if self.granule else None
 
-    def give(self, granule: Granule, workspace: Path) -> None:
-        """Hand over a leased product. A process that died is noticed by its silence, not here."""
+    def give(self, granule: Granule, workspace: Path, nearby: Path | None) -> None:
+        """Hand over a leased product; `nearby`: where this machine fetched it. A process that died is noticed by its silence, not here."""
         lease = lease_of(granule)
         self.granule, self.step, self.prefixes = granule, "start", []
         self.began = self.kept = time.monotonic()
-        job = Job(granule_id=granule.granule_id, fence=lease.fence, name=granule.name, source=granule.source, workspace=str(workspace))
+        job = Job(
+            granule_id=granule.granule_id,
+            fence=lease.fence,
+            name=granule.name,
+            source=granule.source,
+            workspace=str(workspace),
+            provider=granule.provider,
+            nearby=str(nearby) if nearby else None,
+        )
         _write(self.popen, json.dumps(asdict(job)))
 
     def kill(self, reason: str) -> None:

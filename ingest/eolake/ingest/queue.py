@@ -13,8 +13,8 @@ from pathlib import Path
 
 from eolake.catalog.errors import Fenced, Transient
 from eolake.catalog.lake import Connection, Lake
-from eolake.catalog.ledger import granules, publications
-from eolake.catalog.ledger.granules import Granule, Lease
+from eolake.catalog.ledger import granules, publications, raw
+from eolake.catalog.ledger.granules import Granule, Lease, Waiting
 from eolake.catalog.store import open_store
 from eolake.cube.sweep import sweep
 from eolake.ingest.link import CUT, Link
@@ -49,9 +49,9 @@ class Queue:
                 self.finish(granule, Done(verdict="quarantined", reason=reason))
         return good
 
-    def due_in(self) -> float | None:
+    def due_in(self, *, waiting: Waiting = "fetched") -> float | None:
         """Seconds until something may be claimed; None when nothing waits and nothing is worked on."""
-        wait = self._link.run(lambda c: granules.due_in(c, only=self.only))
+        wait = self._link.run(lambda c: granules.due_in(c, waiting=waiting, only=self.only))
         return None if wait is None else wait.total_seconds()
 
     def extend(self, lease: Lease) -> bool:
@@ -114,6 +114,10 @@ class Queue:
     def leased(self, fences: Sequence[int]) -> set[int]:
         """Those of the fences that somebody may still work under."""
         return self._link.run(lambda c: granules.leased(c, fences)) if fences else set()
+
+    def unfinished(self, ids: Sequence[int]) -> set[int]:
+        """Those granules that are not converted yet."""
+        return self._link.run(lambda c: raw.unfinished(c, ids))
 
     def announce(self, lease: Lease, prefixes: Sequence[str]) -> None:
         """Tell the sweeper again about objects of a lease that was lost: it may have come by before the last one was written."""

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 
 from eolake.catalog.errors import ConfigError, EolakeError, Unreachable
@@ -23,7 +24,11 @@ from eolake.catalog.lake import Lake
 from eolake.catalog.ledger.granules import Granule, lease_of
 from eolake.catalog.migrate import outstanding
 from eolake.ingest import workspaces
+from eolake.ingest.fetching import desk
+from eolake.ingest.fetching.crew import Crew
+from eolake.ingest.fetching.messages import FetchOrder, Said
 from eolake.ingest.messages import Done, Event
+from eolake.ingest.owner import machine
 from eolake.ingest.pool import Pool, Process
 from eolake.ingest.queue import Queue
 from eolake.ingest.settings import WorkerSettings
@@ -42,6 +47,7 @@ STARTS = 3
 log = logging.getLogger(__name__)
 
 Report = Callable[[Granule, Done], None]
+Overhear = Callable[[Said], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +55,8 @@ class Order:
     """What a worker is asked to do."""
 
     converters: int = 1
+    fetch: int = 0
+    """Lanes that fetch from providers: connections held at the same time."""
     only: Sequence[int] | None = None
     """These granules and no others."""
     once: bool = True
@@ -68,6 +76,10 @@ class Tally:
     written: int = 0
     """Bytes of objects."""
     swept: int = 0
+    fetched: int = 0
+    """Products that were fetched."""
+    received: int = 0
+    """Bytes of their files."""
     stopped: bool = False
     """By a signal or by its time; not because nothing was left."""
     put_off: set[int] = field(default_factory=set)
@@ -89,16 +101,29 @@ class Tally:
 class Worker:
     """Runs once."""
 
-    def __init__(self, lake: Lake, order: Order, *, settings: WorkerSettings | None = None, report: Report | None = None) -> None:
+    def __init__(
+        self,
+        lake: Lake,
+        order: Order,
+        *,
+        settings: WorkerSettings | None = None,
+        report: Report | None = None,
+        overhear: Overhear | None = None,
+    ) -> None:
+        """`report`: told of each product that was converted; `overhear`: of whatever the fetch process says."""
         self.lake, self.order = lake, order
         self.settings = settings or WorkerSettings()
         self.tally = Tally()
-        self._report = report
+        self._report, self._overhear = report, overhear
         self._stopping = False
         self._hard_stop: threading.Timer | None = None
         self._base = workspaces.base_folder(lake, self.settings)
         self._queue = Queue(lake, self.settings, only=order.only, giving_up=lambda: self._stopping)
         self._pool = Pool(lake, verbose=order.verbose)
+        errand = FetchOrder(lanes=order.fetch, only=order.only, base=str(workspaces.desks(self._base)))
+        self._crew = Crew(lake=lake, order=errand, wake=self._pool.wake, verbose=order.verbose)
+        self._crew_looked = float("-inf")
+        self._crew_deaths = 0
         self._begin = time.monotonic()
         self._slowest = 0.0
         self._looked = self._buried = float("-inf")
@@ -137,12 +162,66 @@ class Worker:
 
     def _turn(self) -> None:
         self._bury()
+        self._send_crew()
         self._assign()
         heard = self._pool.next(self._patience())
         while heard is not None:
             self._hear(*heard)
             heard = self._pool.next(0)
+        for said in self._crew.heard():
+            self._hear_crew(said)
         self._watch()
+
+    # --- the fetch process ---
+
+    def _send_crew(self) -> None:
+        """A fetch process, as soon as there is something to fetch."""
+        if not self.order.fetch or self._crew.running or self._closing() or time.monotonic() - self._crew_looked < POLL:
+            return
+        self._crew_looked = time.monotonic()
+        if self._queue.due_in(waiting="queued") is not None:
+            self._crew.start()
+
+    def _hear_crew(self, said: Said) -> None:
+        if said.kind == "fetched":
+            self.tally.fetched += 1
+            self.tally.received += said.bytes
+            self._looked = float("-inf")
+            self._dirty = True
+        elif said.kind == "failed" and said.verdict:
+            self._count_failure(said)
+        elif said.kind == "ready":
+            self._crew_deaths = 0
+        elif said.kind == "ended":
+            self._crew_ended(said.text)
+        if self._overhear is not None:
+            self._overhear(said)
+
+    def _count_failure(self, said: Said) -> None:
+        """What could not be fetched counts like what could not be converted."""
+        verdict = said.verdict or "later"
+        (self.tally.put_off.add if verdict == "later" else self.tally.put_off.discard)(said.granule_id)
+        self.tally.verdicts[verdict] += 1
+
+    def _crew_ended(self, words: str) -> None:
+        """It is started again; ConfigError or Unreachable when it can't work at all."""
+        self._crew_deaths += 1
+        if self._stopping or not words:
+            return
+        if self._crew_deaths >= STARTS:
+            kinds: dict[int, type[EolakeError]] = {ConfigError.exit_code: ConfigError, Unreachable.exit_code: Unreachable}
+            raise kinds.get(self._crew.exit_code or 1, EolakeError)(f"nothing can be fetched: {words}")
+        log.warning("the fetch process ended: %s", words)
+
+    def _fetching(self) -> bool:
+        """Something is being fetched, or will be within the time of a lease."""
+        if not self.order.fetch:
+            return False
+        if not self._crew.running:
+            return self._queue.due_in(waiting="queued") is not None
+        if not self._crew.idle:
+            return True
+        return self._crew.idle_for is not None and self._crew.idle_for <= self.settings.lease * 1.25
 
     def _patience(self) -> float:
         return min(POLL, self.settings.lease / 8)
@@ -156,11 +235,17 @@ class Worker:
         for process, granule in zip(idle, claimed, strict=False):
             failpoint("claim:after")
             self._dirty = True
-            process.give(granule, workspaces.workspace(self._base, lease_of(granule).fence))
+            process.give(granule, workspaces.workspace(self._base, lease_of(granule).fence), self._nearby(granule))
         if len(claimed) < len(idle):
             self._looked = time.monotonic()
         elif len(self._pool.processes) < self._wanted():
             self._hire()
+
+    def _nearby(self, granule: Granule) -> Path | None:
+        """Where this machine fetched a product, if it did."""
+        if granule.fetched_on != machine():
+            return None
+        return desk.folder(workspaces.desks(self._base), granule.granule_id, granule.fingerprint)
 
     def _hire(self) -> None:
         wait = self._queue.due_in()
@@ -265,6 +350,8 @@ class Worker:
 
     def _drained(self) -> bool:
         """Nothing is left that could be done within the time of a lease."""
+        if self._fetching():
+            return False
         wait = self._queue.due_in()
         if wait is not None and wait <= self.settings.lease * 1.25:
             return False
@@ -275,7 +362,10 @@ class Worker:
         return False
 
     def _dismiss(self) -> None:
-        """End the converters; what they had not finished is given back and does not count as an attempt."""
+        """End the lanes and the converters; what they had not finished is given back and does not count as an attempt."""
+        self._crew.stop()
+        for said in self._crew.heard():
+            self._hear_crew(said)
         until = time.monotonic() + LAST_MOMENT
         while time.monotonic() < until and any(p.granule and p.step == "commit" for p in self._pool.processes):
             heard = self._pool.next(0.1)
@@ -291,6 +381,7 @@ class Worker:
         """Remove what killed workers left in the store and on this disk."""
         self._dirty = False
         workspaces.clear(self._base, self._queue.leased)
+        desk.clear(workspaces.desks(self._base), self._queue.unfinished)
         self.tally.swept += self._queue.sweep()
 
     # --- signals ---
@@ -323,6 +414,7 @@ class Worker:
     def _end_hard(self) -> None:
         for process in self._pool.processes:
             process.popen.kill()
+        self._crew.kill()
         os._exit(0)
 
 

@@ -20,6 +20,11 @@ def workspace(base: Path, fence: int) -> Path:
     return base / str(fence)
 
 
+def desks(base: Path) -> Path:
+    """The folder in which products are fetched: it outlives the leases."""
+    return base / "fetch"
+
+
 def clear(base: Path, leased: Callable[[Sequence[int]], set[int]]) -> int:
     """Remove the folders whose fence nobody holds any more: what a killed worker left; how many there were."""
     folders = {int(entry.name): entry for entry in base.iterdir() if entry.name.isdecimal()} if base.is_dir() else {}

@@ -1,4 +1,4 @@
-"""A third party's sensor: tiny products that do on opening what their file says, also the worst."""
+"""A third party's plug-ins: a sensor of tiny products that do on opening what their file says, also the worst, and a provider of them."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ from odc.geo.geom import box
 from eolake.catalog.declaration import declared
 from eolake.catalog.draft import Band, Draft, Pixels
 from eolake.catalog.errors import BadProduct, Transient
+from eolake.catalog.ledger.granules import Granule, Offer
+from eolake.ingest.logins.base import Login
+from eolake.ingest.providers.base import Change, Part, ProviderConfig, Query
 
 COLLECTION = "ls5_pre_l1"
 SIDE = 32
@@ -59,6 +62,27 @@ class ProbeSensor:
         elif do == "noise":
             print("this is no event")
             os.system("echo neither is this")
+
+
+class ProbeProvider:
+    """Its granules say themselves where their files are."""
+
+    def __init__(self, config: ProviderConfig, login: Login | None = None) -> None:
+        self.name, self.login = config.name, login
+
+    def search(self, query: Query) -> Iterator[Offer]:
+        _ = query
+        return iter(())
+
+    def resolve(self, granule: Granule) -> list[Part]:
+        return [Part(**part) for part in granule.detail["parts"]]
+
+    def changes(self, since: datetime) -> Iterator[Change]:
+        _ = since
+        return iter(())
+
+    def auth(self) -> dict[str, str]:
+        return {}
 
 
 def draft(orders: dict[str, Any]) -> Draft:
