@@ -92,7 +92,7 @@ def retired(fault: ProviderFault) -> bool:
 
 def alarm(connection: Connection, provider: str, fault: ProviderFault) -> None:
     """One row, however often it is seen."""
-    text = f"the catalogue of {provider} is gone ({fault}); what is queued stays queued. Has the service moved? See [providers.{provider}.urls]"
+    text = f"the catalogue of {provider} is gone ({fault}); what is queued stays queued. See [providers.{provider}.urls]"
     ledger.raise_alarm(connection, provider=provider, kind=RETIRED, text=text)
 
 
@@ -188,10 +188,8 @@ class _Walk:
         midnight = datetime(since.year, since.month, since.day, tzinfo=UTC)
         ascending = bool(getattr(self.provider, "ascending", False))
         chunk: list[Offer] = []
-        passed = 0
-        for offer in self._fresh(since, until, tally.ids):
+        for passed, offer in enumerate(self._fresh(since, until, tally.ids), 1):
             chunk += self._judged(offer, midnight, tally)
-            passed += 1
             halt = self.stop()
             if passed % CHUNK == 0 or halt:
                 self._register(chunk, resume=tally.newest if ascending else None, tally=tally)

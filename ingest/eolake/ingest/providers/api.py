@@ -81,8 +81,9 @@ def hosts_of(config: ProviderConfig) -> frozenset[str]:
 
 def shown(url: str) -> str:
     """A URL fit for messages: without query, which may hold a signature, and without a password."""
+    host = host_of(url)
     parts = urlsplit(url)
-    return f"{parts.scheme}://{host_of(url)}{parts.path}"
+    return f"{parts.scheme}://{host}{parts.path}"
 
 
 def retry_after(value: str | None, *, now: datetime | None = None) -> float | None:
@@ -161,7 +162,7 @@ class Api:
 
     def check(self, url: str) -> str:
         """The URL itself when it is one of this provider's; ProviderFault(config) otherwise: a page must not send us anywhere."""
-        if urlsplit(url).scheme not in PORTS or host_of(url) not in self.hosts:
+        if host_of(url) not in self.hosts or urlsplit(url).scheme not in PORTS:
             raise ProviderFault(
                 f"{self.config.name} points to {shown(url)}, which is not one of its hosts ({', '.join(sorted(self.hosts))}); "
                 f"if that is right, name it in [providers.{self.config.name}] options.hosts",

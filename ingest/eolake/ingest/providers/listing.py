@@ -146,8 +146,7 @@ class _Walk:
             raise self._fault("gives the same page again; it goes in circles", url)
         if page.next is None:
             return
-        base, link = urlsplit(self.listing.url), urlsplit(page.next)
-        if (link.scheme, host_of(page.next), link.path) != (base.scheme, host_of(self.listing.url), base.path):
+        if _place(page.next) != _place(self.listing.url):
             raise self._fault(f"links to {shown(page.next)} as its next page; not followed", url)
         if page.next == url or page.next in self.links:
             raise self._fault("links to a page that was there already; it goes in circles", url)
@@ -155,6 +154,11 @@ class _Walk:
 
     def _fault(self, text: str, url: str) -> ProviderFault:
         return ProviderFault(f"{shown(url)} {text}", Kind.CONFIG, host=host_of(url))
+
+
+def _place(url: str) -> tuple[str, str, str]:
+    host, parts = host_of(url), urlsplit(url)
+    return parts.scheme, host, parts.path
 
 
 def _skip_of(url: str) -> int:

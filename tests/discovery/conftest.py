@@ -1,0 +1,34 @@
+"""A catalogue that a test may bend, and the provider that asks it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.odata import Catalogue, Document, Open, config_at
+
+from eolake.catalog.settings import load_settings
+from eolake.ingest.providers.cdse import ODataProvider
+from eolake.ingest.simulators.server import Server
+
+
+@pytest.fixture
+def catalogue_of(tmp_path: Path) -> Iterator[Open]:
+    """`catalogue, provider = catalogue_of(documents, page=10)`"""
+    (tmp_path / "eolake.toml").write_text("")
+    settings = load_settings(tmp_path / "eolake.toml")
+    with ExitStack() as stack:
+
+        def opened(
+            documents: list[Document], deleted: list[Document] | None = None, *, kind: type[Catalogue] = Catalogue, **options: Any
+        ) -> tuple[Catalogue, ODataProvider]:
+            catalogue = kind(documents, deleted)
+            server = stack.enter_context(Server(catalogue))
+            provider = ODataProvider(config_at(server.url, settings, **options))
+            stack.callback(provider.api.close)
+            return catalogue, provider
+
+        yield opened
