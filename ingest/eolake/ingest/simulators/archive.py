@@ -51,7 +51,9 @@ class Record:
 
     def thumbnail(self) -> Content | None:
         """Its quicklook."""
-        return None if self.quicklook is None else of_bytes(self.quicklook.read_bytes(), media_type="image/png", filename=self.quicklook.name)
+        return (
+            None if self.quicklook is None else of_bytes(self.quicklook.read_bytes(), media_type="image/png", filename=self.quicklook.name)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

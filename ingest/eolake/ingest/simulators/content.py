@@ -111,7 +111,8 @@ def digests(content: Content, *algorithms: str) -> Mapping[str, str]:
 
 
 def zip_bytes(product: str, size: int, seed: int = 0, members: int = 3) -> bytes:
-    """A zip without compression, as the providers assemble it: a folder with a manifest and `members` files of noise, together `size` bytes."""
+    """A zip without compression, as the providers assemble it: a folder with a manifest and `members` files of
+    noise, together `size` bytes."""
     buffer = io.BytesIO()
     root = product.removesuffix(".zip").removesuffix(".SAFE")
     each = size // members

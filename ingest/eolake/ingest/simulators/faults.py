@@ -100,8 +100,8 @@ class Fault(Model):
     """The connection is reset and the port closed for so many seconds."""
 
     range: Literal["ignore", "shift", "overlap", "lie", "total", "star", "multipart"] | None = None
-    """`ignore`: 200 with everything; 206 with other bytes than asked (`shift`: off by 512 bytes, `overlap`: from 4 KiB earlier, both saying so,
-    `lie`: off by 512 bytes and not saying so), with a wrong total, with `*`, or as multipart/byteranges."""
+    """`ignore`: 200 with everything. The others are a 206: with other bytes than asked (`shift`: off by 512 bytes, `overlap`: from 4 KiB
+    earlier, both saying so; `lie`: off by 512 bytes and not saying so), with a wrong total, with `*`, or as multipart/byteranges."""
     range_on_200: bool = False
     """`Content-Range` on a 200, as DHuS does."""
     etag: str | None = None

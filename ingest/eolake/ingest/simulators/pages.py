@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 
 import yaml
 
+from eolake.catalog.settings import Model
 from eolake.ingest.simulators.messages import Response
 
 
-def page(name: str, status: int | None = None) -> Response:
-    """One of `pages.yaml`; status, media type and headers are those it was seen with unless `status` says otherwise."""
-    document: Mapping[str, object] = _all()[name]
-    headers = document.get("headers", {})
-    assert isinstance(headers, dict)
-    body = str(document.get("body", "")).encode()
-    return Response(
-        status=int(str(status or document.get("status", 200))), headers={"Content-Type": str(document["type"]), **headers}, body=body
-    )
+class _Page(Model):
+    type: str
+    status: int = 200
+    headers: Mapping[str, str] = {}
+    body: str
 
 
-def _all() -> Mapping[str, Mapping[str, object]]:
+@cache
+def _pages() -> Mapping[str, _Page]:
     text = files("eolake.ingest.simulators").joinpath("pages.yaml").read_text("utf-8")
-    pages: Mapping[str, Mapping[str, object]] = yaml.safe_load(text)
-    return pages
+    return {name: _Page.model_validate(document) for name, document in yaml.safe_load(text).items()}
+
+
+def page(name: str, status: int | None = None) -> Response:
+    """One of `pages.yaml`, with the status that it was seen with unless `status` says otherwise."""
+    found = _pages()[name]
+    return Response(status=status or found.status, headers={"Content-Type": found.type, **found.headers}, body=found.body.encode())

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import gzip
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
-from itertools import chain
 
 from eolake.ingest.simulators.content import Content, altered, flipped
 from eolake.ingest.simulators.faults import Chance, Fault, Position
@@ -244,7 +243,7 @@ def _bytes_faults(reply: Reply, fault: Fault, chance: Chance) -> None:
 
 def _length(reply: Reply, fault: Fault) -> None:
     size = reply.size
-    if fault.chunked is not None:
+    if fault.chunked is not None and size:
         reply.headers = [(name, value) for name, value in reply.headers if name.lower() != "content-length"]
         reply.set("Transfer-Encoding", "chunked")
         if fault.chunked != "whole":
@@ -273,15 +272,7 @@ def _retry_after(value: str | float) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def chunks(pieces: Sequence[Piece], size: int) -> chain[Piece]:
-    """The pieces, none larger than `size`."""
-    return chain.from_iterable(_cut(piece, size) for piece in pieces)
-
-
-def _cut(piece: Piece, size: int) -> list[Piece]:
-    if len(piece) <= size:
-        return [piece]
-    steps = range(0, len(piece), size)
-    if isinstance(piece, bytes):
-        return [piece[start : start + size] for start in steps]
-    return [piece.cut(start, min(start + size, len(piece))) for start in steps]
+def bounds(size: int, step: int) -> Iterator[tuple[int, int]]:
+    """[start, stop) of pieces of at most `step`."""
+    for start in range(0, size, step):
+        yield start, min(start + step, size)

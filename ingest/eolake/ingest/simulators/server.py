@@ -5,8 +5,8 @@
         ...  # GET {server.url}/f/data.bin?size=100000&seed=1
         assert server.stats.path("/f/data.bin").requests == 2
 
-Besides what its handlers answer it has `/f/NAME?size=&seed=` (noise), `/zip/NAME?size=&seed=` (a stored zip), `/digest/NAME?size=&seed=` and
-`/digest/zip/NAME…` (their digests), `/login` (a page), and for other programs `POST /_script`, `/_limits`, `/_reset`, `/_refuse?seconds=`
+Besides what its handlers answer it has `/f/NAME?size=&seed=` (noise), `/zip/NAME?size=&seed=` (a stored zip), `/digest/f/NAME?…` and
+`/digest/zip/NAME?…` (their digests), `/login` (a page), and for other programs `POST /_script`, `/_limits`, `/_reset`, `/_refuse?seconds=`
 and `GET /_stats`. Ports are of 127.0.0.1; each connection has a thread.
 """
 
@@ -27,7 +27,7 @@ from typing import Any, Self
 
 from eolake.catalog.errors import ConfigError
 from eolake.ingest.simulators.content import Content, Kept, digests, generated, of_bytes, zip_bytes
-from eolake.ingest.simulators.faults import Chance, Fault, Hit, Limits, Rule, Script, as_rules, parse_behaviour
+from eolake.ingest.simulators.faults import Chance, Fault, Hit, Limits, Redirect, Rule, Script, as_rules, parse_behaviour
 from eolake.ingest.simulators.gate import Gate, Pace
 from eolake.ingest.simulators.messages import Handler, Request, Response, json_response, text_response
 from eolake.ingest.simulators.pages import page
@@ -243,15 +243,14 @@ class Server:
         if fault.run:
             self._handled(request)
         if fault.redirect is not None:
-            return Response(status=fault.redirect.status, headers={"Location": self._location(request, fault)})
+            return Response(status=fault.redirect.status, headers={"Location": self._location(request, fault.redirect)})
         if fault.page is not None:
             return page(fault.page, fault.status)
         status = fault.status or 200
         return json_response({"detail": f"simulated {status}"}, status)
 
-    def _location(self, request: Request, fault: Fault) -> str:
-        assert fault.redirect is not None
-        to = {"loop": "{target}", "login": "{base}/login"}.get(fault.redirect.to, fault.redirect.to)
+    def _location(self, request: Request, redirect: Redirect) -> str:
+        to = {"loop": "{target}", "login": "{base}/login"}.get(redirect.to, redirect.to)
         second = self.second_url if "{second}" in to else ""
         return to.replace("{second}", second).replace("{base}", request.base).replace("{target}", request.target)
 
@@ -331,7 +330,7 @@ class _Connection:
             control = self._server.control(request)
             if control is not None:
                 reply = reply_of(request, control, Fault(), NO_FAULT.chance)
-                Writer(self._peer, reply, Fault(), NO_FAULT.chance, paces=list, sent=lambda _start, _count: None).write()
+                Writer(self._peer, reply, NO_FAULT, paces=list, sent=lambda _start, _count: None, done=lambda: None).write()
             else:
                 self._respond(request)
         except Gone:
@@ -364,52 +363,49 @@ class _Connection:
             fault=hit is not NO_FAULT,
         )
         self._stats.begin(seen)
-        try:
+        with contextlib.ExitStack() as stack:  # emptied before the last byte goes out
+            stack.callback(self._stats.end, seen)
             if hit.fault.refuse is not None:
-                self._server.refuse(hit.fault.refuse)
-                self._peer.reset()
-                raise Gone
-            self._within_limits(request, hit, account, gate, seen)
-        finally:
-            self._stats.end(seen)
+                self._ban(hit.fault.refuse)
+            refusal = self._enter(request, account, gate, stack)
+            if refusal is not None:
+                self._stats.refused(account)
+                hit = NO_FAULT
+            self._send(request, refusal or self._server.answer(request, hit.fault), hit, gate, seen, stack)
 
-    def _within_limits(self, request: Request, hit: Hit, account: str, gate: Gate, seen: Seen) -> None:
+    def _enter(self, request: Request, account: str, gate: Gate, stack: contextlib.ExitStack) -> Response | None:
+        """Takes what the request needs of its account's limits; the refusal when there is no more."""
         if not gate.concerns(request.path):
-            self._send(request, self._server.answer(request, hit.fault), hit, gate, seen)
-            return
+            return None
         if account not in self._accounts:
             self._stats.held(account, +1)
             self._accounts[account] = None
-        whole = gate.limits.count == "connections"
         if gate.frequent(account):
-            self._refuse(request, page("sessions-json"), account, gate, seen)
-            return
-        if (not whole or self._accounts[account] is None) and not gate.enter(account):
-            self._over(request, account, gate, seen)
-            return
-        if whole:
-            self._accounts[account] = gate
+            return page("sessions-json")
+        whole = gate.limits.count == "connections"
+        if not whole or self._accounts[account] is None:
+            if not gate.enter(account):
+                return self._over(account, gate)
+            if whole:
+                self._accounts[account] = gate
+            else:
+                stack.callback(gate.leave, account)
         self._stats.transfers(account, +1)
-        try:
-            self._send(request, self._server.answer(request, hit.fault), hit, gate, seen)
-        finally:
-            self._stats.transfers(account, -1)
-            if not whole:
-                gate.leave(account)
+        stack.callback(self._stats.transfers, account, -1)
+        return None
 
-    def _over(self, request: Request, account: str, gate: Gate, seen: Seen) -> None:
+    def _over(self, account: str, gate: Gate) -> Response:
         if gate.limits.over == "refuse":
             self._stats.refused(account)
-            self._server.refuse(gate.limits.ban)
-            self._peer.reset()
-            raise Gone
-        self._refuse(request, page("sessions-json" if gate.limits.over == "429" else "flows-xml"), account, gate, seen)
+            self._ban(gate.limits.ban)
+        return page("sessions-json" if gate.limits.over == "429" else "flows-xml")
 
-    def _refuse(self, request: Request, response: Response, account: str, gate: Gate, seen: Seen) -> None:
-        self._stats.refused(account)
-        self._send(request, response, NO_FAULT, gate, seen)
+    def _ban(self, seconds: float) -> None:
+        self._server.refuse(seconds)
+        self._peer.reset()
+        raise Gone
 
-    def _send(self, request: Request, response: Response, hit: Hit, gate: Gate, seen: Seen) -> None:
+    def _send(self, request: Request, response: Response, hit: Hit, gate: Gate, seen: Seen, stack: contextlib.ExitStack) -> None:
         reply: Reply = reply_of(request, response, hit.fault, hit.chance)
         seen.status = reply.status
 
@@ -424,7 +420,7 @@ class _Connection:
             mine = [self._pace] if rate is not None and self._pace is not None else []
             return [*mine, *([gate.total] if gate.total is not None else [])]
 
-        Writer(self._peer, reply, hit.fault, hit.chance, paces=paces, sent=sent).write()
+        Writer(self._peer, reply, hit, paces=paces, sent=sent, done=stack.close).write()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from typing import BinaryIO
 from urllib.parse import parse_qs, unquote
 
-from eolake.ingest.simulators.faults import Chance, Drip, Fault
+from eolake.ingest.simulators.faults import Drip, Hit
 from eolake.ingest.simulators.gate import Pace
 from eolake.ingest.simulators.messages import Request
-from eolake.ingest.simulators.reply import Piece, Reply, Span, chunks, position, split
+from eolake.ingest.simulators.reply import Piece, Reply, Span, bounds, position, split, whole
 
 LINE = 1 << 16
 HEADERS = 1 << 18
@@ -43,7 +43,7 @@ class Peer:
 
     def __init__(self, sock: socket.socket, address: str, stopped: threading.Event) -> None:
         self.sock, self.address, self._stopped = sock, address, stopped
-        self.file: BinaryIO = sock.makefile("rb", buffering=LINE)
+        self.file = sock.makefile("rb", buffering=LINE)
 
     def send(self, data: bytes) -> None:
         """All of it. Raises Gone."""
@@ -160,7 +160,8 @@ def _body(peer: Peer, headers: dict[str, str]) -> bytes:
     length = headers.get("content-length", "0")
     if not length.isdigit() or int(length) > BODY:
         raise BadRequest
-    return peer.file.read(int(length))
+    body: bytes = peer.file.read(int(length))
+    return body
 
 
 def _chunked(peer: Peer) -> bytes:
@@ -187,16 +188,17 @@ class Writer:
         self,
         peer: Peer,
         reply: Reply,
-        fault: Fault,
-        chance: Chance,
+        hit: Hit,
         *,
         paces: Callable[[], list[Pace]],
         sent: Callable[[int | None, int], None],
+        done: Callable[[], None],
     ) -> None:
-        """`paces`: the rates to keep; `sent`: told the place (of content) and number of bytes that went out."""
-        self._peer, self._reply, self._fault, self._chance = peer, reply, fault, chance
-        self._paces, self._sent = paces, sent
-        self._chunked = fault.chunked is not None
+        """`paces`: the rates to keep; `sent`: told the place (of content) and number of bytes that go out; `done`: called before the last
+        byte goes out, since a client that has it may ask for the next file at once."""
+        self._peer, self._reply, self._fault, self._chance = peer, reply, hit.fault, hit.chance
+        self._paces, self._sent, self._done = paces, sent, done
+        self._chunked = hit.fault.chunked is not None
 
     def write(self) -> None:
         """All of it. Raises Gone when the connection is over, wanted or not."""
@@ -205,17 +207,11 @@ class Writer:
             peer.sleep(fault.delay)
         for n in range(fault.interim):
             peer.send(b"HTTP/1.1 100 Continue\r\n\r\n" if n % 2 == 0 else b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n")
-        head = reply.head()
-        if not reply.pieces:
-            peer.send(head)
-        elif isinstance(reply.pieces[0], bytes) and len(reply.pieces) == 1 and len(reply.pieces[0]) < MADE and not self._slowed():
-            peer.send(head + reply.pieces[0])
-            self._sent(None, len(reply.pieces[0]))
+        if not reply.pieces or (reply.size <= MADE and not self._slowed()):
+            self._at_once()
         else:
-            peer.send(head)
-            self._body(reply.pieces)
-        if self._chunked and fault.chunked != "cut" and reply.pieces:
-            peer.send(b"0\r\n\r\n")
+            peer.send(reply.head())
+            self._body()
         if reply.close or fault.chunked == "cut":
             raise Gone
 
@@ -223,26 +219,48 @@ class Writer:
         fault = self._fault
         return self._chunked or bool(self._paces()) or any((fault.close, fault.reset, fault.stall, fault.drip, fault.inject))
 
-    def _body(self, pieces: list[Piece]) -> None:
-        fault, size, rest = self._fault, self._reply.size, pieces
+    def _at_once(self) -> None:
+        for piece in self._reply.pieces:
+            self._sent(_start(piece), len(piece))
+        self._done()
+        self._peer.send(self._reply.head() + whole(self._reply.pieces))
+
+    def _body(self) -> None:
+        fault, size = self._fault, self._reply.size
+        rest, last = split(self._reply.pieces, size - 1)
         if fault.stall is not None:
-            before, rest = split(rest, position(fault.stall.after, size, self._chance, "stall"))
-            self._pieces(before)
+            rest = self._until(rest, position(fault.stall.after, size, self._chance, "stall"), size)
             self._peer.sleep(fault.stall.seconds)
         end, how = self._end(size)
         if end is not None:
-            self._pieces(split(rest, end - (size - _size(rest)))[0])
+            self._until(rest, end, size)
             self._abort(how)
         if fault.inject is not None:
-            self._pieces(split(rest, position(fault.inject.after, size, self._chance, "inject") - (size - _size(rest)))[0])
+            self._until(rest, position(fault.inject.after, size, self._chance, "inject"), size)
             self._pieces([fault.inject.text.encode()])
             self._abort("fin")
         if fault.drip is not None:
-            before, rest = split(rest, position(fault.drip.after, size, self._chance, "drip") - (size - _size(rest)))
-            self._pieces(before)
+            rest = self._until(rest, position(fault.drip.after, size, self._chance, "drip"), size)
             self._drip(rest, fault.drip)
-            return
-        self._pieces(rest)
+        else:
+            self._pieces(rest)
+        self._last(last)
+
+    def _until(self, rest: list[Piece], at: int, size: int) -> list[Piece]:
+        """Sends up to that offset of the body; returns what is left."""
+        done = size - 1 - sum(len(piece) for piece in rest)
+        before, after = split(rest, at - done)
+        self._pieces(before)
+        return after
+
+    def _last(self, pieces: list[Piece]) -> None:
+        for piece in pieces:
+            self._sent(_start(piece), len(piece))
+        self._done()
+        data = whole(pieces)
+        if self._chunked:
+            data = (b"%x\r\n%b\r\n" % (len(data), data) if data else b"") + (b"" if self._fault.chunked == "cut" else b"0\r\n\r\n")
+        self._peer.send(data)
 
     def _end(self, size: int) -> tuple[int | None, str]:
         """Where the connection ends before its time."""
@@ -250,13 +268,13 @@ class Writer:
         if fault.close is not None:
             return position(fault.close.after, size, self._chance, "close"), fault.close.how
         if fault.reset is not None:
-            for n in range(-(-size // fault.reset.each)):
+            for n, (start, stop) in enumerate(bounds(size, fault.reset.each)):
                 if self._chance.share(f"reset{n}") < fault.reset.prob:
-                    inside = self._chance.below(min(fault.reset.each, size - n * fault.reset.each), f"at{n}")
-                    return n * fault.reset.each + inside, fault.reset.how
+                    return start + self._chance.below(stop - start, f"at{n}"), fault.reset.how
         return None, "fin"
 
     def _abort(self, how: str) -> None:
+        self._done()
         if how == "rst":
             self._peer.reset()
         raise Gone
@@ -270,40 +288,36 @@ class Writer:
                 self._made(piece)
 
     def _span(self, span: Span, file: BinaryIO) -> None:
-        for part in chunks([span], self._step(CHUNK)):
-            assert isinstance(part, Span)
-            self._peer.sendfile(file, part.start, len(part))
-            self._done(part.start, len(part))
+        for start, stop in bounds(len(span), self._step(CHUNK)):
+            self._peer.sendfile(file, span.start + start, stop - start)
+            self._went(span.start + start, stop - start)
 
     def _made(self, piece: Piece) -> None:
-        for part in chunks([piece], self._step(MADE)):
-            data = part if isinstance(part, bytes) else part.content.read(part.start, part.stop)
+        for start, stop in bounds(len(piece), self._step(MADE)):
+            data = piece[start:stop] if isinstance(piece, bytes) else piece.content.read(piece.start + start, piece.start + stop)
             self._peer.send(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
-            self._done(part.start if isinstance(part, Span) else None, len(data))
+            self._went(piece.start + start if isinstance(piece, Span) else None, len(data))
 
     def _step(self, most: int) -> int:
         """Bytes at a time: a twentieth of a second where there is a rate."""
         rates = [pace.rate for pace in self._paces()]
         return max(1, min(most, int(min(rates) / 20))) if rates else most
 
-    def _done(self, start: int | None, count: int) -> None:
+    def _went(self, start: int | None, count: int) -> None:
         self._sent(start, count)
         wait = max((pace.take(count) for pace in self._paces()), default=0.0)
-        if wait > 0.001:
-            self._wait(wait)
-
-    def _wait(self, seconds: float) -> None:
-        if seconds > 0.2:
-            self._peer.sleep(seconds)
-        else:
-            time.sleep(seconds)
+        if wait > 0.2:
+            self._peer.sleep(wait)
+        elif wait > 0.001:
+            time.sleep(wait)
 
     def _drip(self, pieces: list[Piece], drip: Drip) -> None:
         step = max(1, int(drip.rate / 20))
-        for piece in chunks(pieces, step):
-            self._made(piece)
-            self._peer.sleep(len(piece) / drip.rate)
+        for piece in pieces:
+            for start, stop in bounds(len(piece), step):
+                self._made(piece[start:stop] if isinstance(piece, bytes) else piece.cut(start, stop))
+                self._peer.sleep((stop - start) / drip.rate)
 
 
-def _size(pieces: list[Piece]) -> int:
-    return sum(len(piece) for piece in pieces)
+def _start(piece: Piece) -> int | None:
+    return piece.start if isinstance(piece, Span) else None
