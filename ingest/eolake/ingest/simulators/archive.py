@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from eolake.catalog.errors import ConfigError
 from eolake.ingest.simulators.content import Content, of_bytes, of_file
 
 
@@ -40,6 +41,8 @@ class Record:
     """cloudCover, productType, tileId, …: whatever a dialect shows."""
     online: bool = True
     quicklook: Path | None = None
+    item: Mapping[str, Any] | None = None
+    """Its STAC item without assets, where its sensor made one."""
 
     def body(self) -> Content:
         """Its bytes. Raises FileNotFoundError when it has none."""
@@ -52,7 +55,7 @@ class Record:
     def thumbnail(self) -> Content | None:
         """Its quicklook."""
         return (
-            None if self.quicklook is None else of_bytes(self.quicklook.read_bytes(), media_type="image/png", filename=self.quicklook.name)
+            None if self.quicklook is None else of_bytes(self.quicklook.read_bytes(), media_type="image/jpeg", filename=self.quicklook.name)
         )
 
 
@@ -65,6 +68,9 @@ class Deleted:
     cause: str
 
 
+Watcher = Callable[[str, Record], None]
+
+
 class Archive:
     """Records in order of publication; safe for threads."""
 
@@ -72,7 +78,7 @@ class Archive:
         self._lock = threading.RLock()
         self._records: dict[str, Record] = {record.id: record for record in records}
         self._deleted: list[Deleted] = []
-        self._watchers: list[Any] = []
+        self._watchers: list[Watcher] = []
 
     @property
     def records(self) -> list[Record]:
@@ -109,10 +115,28 @@ class Archive:
             self._deleted.append(gone)
         self._tell("deleted", record)
 
-    def watch(self, watcher: Any) -> None:
+    def watch(self, watcher: Watcher) -> None:
         """`watcher(event, record)` is called after each change; event: created, modified, deleted."""
         self._watchers.append(watcher)
 
     def _tell(self, event: str, record: Record) -> None:
         for watcher in tuple(self._watchers):
             watcher(event, record)
+
+
+def archive_of(folder: Path, *, published: datetime | None = None, delay: timedelta = timedelta(hours=6)) -> Archive:
+    """The products in a folder, as a provider would have them: packed into one file each, with digests and a quicklook.
+
+    Each was published `delay` after its sensing; with `published` the last one then, and the others each a minute earlier.
+    What is packed and computed is kept in `FOLDER/.archive` for the next time. Raises ConfigError when there are no products."""
+    from eolake.ingest.simulators.packing import pack_products
+
+    records = sorted(pack_products(folder), key=lambda record: record.start)
+    if not records:
+        raise ConfigError(f"no products in {folder}; make some with: eolake simulate products {folder}")
+    moments = (
+        [published - timedelta(minutes=n) for n in reversed(range(len(records)))]
+        if published
+        else [record.end + delay for record in records]
+    )
+    return Archive(replace(record, published=moment, modified=moment) for record, moment in zip(records, moments, strict=True))
