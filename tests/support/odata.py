@@ -23,8 +23,9 @@ def stamp(time: datetime) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def product(n: int, published: datetime, *, sensed: datetime | None = None, tile: str = "55HFA", **more: Any) -> Document:
-    """A Sentinel-2 record; the same n is the same product."""
+def product(n: int, published: datetime, *, sensed: datetime | None = None, tile: str | None = None, **more: Any) -> Document:
+    """A Sentinel-2 record; the same n is the same product, another n another tile."""
+    tile = tile or f"{n % 60 + 1:02d}HF{chr(65 + n // 60 % 8)}"
     start = sensed or published - timedelta(hours=6)
     name = f"S2B_MSIL2A_{start:%Y%m%dT%H%M%S}_N0511_R{n % 143:03d}_T{tile}_{published:%Y%m%dT%H%M%S}.SAFE"
     return {
@@ -86,7 +87,7 @@ class Catalogue:
         found = [document for document in documents if _fits(document, request.get("$filter") or "")]
         key = (request.get("$orderby") or "").partition(" ")[0]
         if key:
-            found.sort(key=lambda d: (d[key] or "", d["Id"]))
+            found.sort(key=lambda d: (d[key] or "", str(d["Id"])))
         page: Document = {"@odata.context": "$metadata#Products", "value": found[skip : skip + top]}
         onward = skip + top
         link = None
