@@ -192,6 +192,9 @@ class Collection(Model):
     load: Load
     cog: Cog = Cog()
     partition: Literal["none", "year", "month"] = "none"
+    superseded: Literal["keep", "remove"] = "keep"
+    """What becomes of an item when a better processing of its scene is published: it stays in the catalog, deprecated and with a
+    link to its successor, or it leaves the catalog. The cube shows it no more in either case."""
     thumbnail: tuple[str, ...] = ()
     """One band (grey, or its class colours) or three (red, green, blue)."""
     thumbnail_range: tuple[float, float] | None = None

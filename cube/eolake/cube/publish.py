@@ -26,11 +26,13 @@ from eolake.catalog.draft import Draft
 from eolake.catalog.errors import Fenced, Transient
 from eolake.catalog.failpoints import failpoint
 from eolake.catalog.ledger import granules, publications, runs
-from eolake.catalog.ledger.granules import Lease
-from eolake.catalog.ledger.publications import Current
+from eolake.catalog.ledger.granules import Lease, Shown
+from eolake.catalog.ledger.publications import Current, Record
 from eolake.catalog.stac.identity import dataset_id
 from eolake.catalog.stac.items import with_store_hrefs
+from eolake.cube import scenes
 from eolake.cube.datasets import odc_dataset
+from eolake.cube.scenes import Contest
 from eolake.cube.session import Session
 from eolake.cube.staging import Staged, stage
 
@@ -39,7 +41,7 @@ TRIES = 8
 GRACE = timedelta(hours=1)
 """How long the objects of a replaced revision stay for those who read them."""
 
-Verdict = Literal["published", "unchanged", "rejected", "lost"]
+Verdict = Literal["published", "unchanged", "rejected", "superseded", "lost"]
 Key = tuple[str, str]
 """(collection, item id)"""
 Cursor = psycopg.Cursor[DictRow]
@@ -59,8 +61,11 @@ class Outcome:
 
     lease: Lease
     verdict: Verdict
-    """`unchanged`: the lake says the same already; `lost`: somebody else has the work now."""
+    """`unchanged`: the lake says the same already; `superseded`: a better processing of the scene is published, so this one
+    is not; `lost`: somebody else has the work now."""
     reason: str | None = None
+    by: str | None = None
+    """The item that is in its way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +102,9 @@ def commit(session: Session, batches: Sequence[Batch], *, within: Within | None 
     prepared = {staged.key: prepare(session, staged) for batch in batches for staged in batch.staged}
     outcomes = _persist(lambda: _commit(session, batches, prepared, within))
     failpoint("commit:after")
+    keys = {s.record.scene_key for b, o in zip(batches, outcomes, strict=True) if o.verdict == "published" for s in b.staged}
+    if keys - {None}:  # on its own: what still waits and is worse now would only be fetched for nothing
+        granules.settle(session.connection, keys - {None})
     return outcomes
 
 
@@ -127,12 +135,16 @@ def _commit(session: Session, batches: Sequence[Batch], prepared: Mapping[Key, P
         failpoint("commit:fenced")
         current = publications.current(cursor, list(prepared))
         outcomes = [_judge(batch, current, held=held[batch.lease]) for batch in batches]
-        wanted = [prepared[s.key] for b, o in zip(batches, outcomes, strict=True) if o.verdict == "published" for s in b.staged]
+        scene = _contest(cursor, batches, outcomes)
+        outcomes = [_yield(batch, outcome, scene.beaten) for batch, outcome in zip(batches, outcomes, strict=True)]
+        wanted = [p for p in _wanted(batches, outcomes, prepared) if p.staged.key not in scene.beaten]
         replaced = {key: current[key] for key in (p.staged.key for p in wanted) if key in current}
+        others: list[dict[str, Any]] = []
         if wanted:
             index_datasets(session, wanted)
             failpoint("commit:after-odc")
             _record(cursor, wanted, replaced)
+            others = scenes.apply(session, cursor, scene)
             failpoint("commit:after-ledger")
         for batch, outcome in zip(batches, outcomes, strict=True):
             _close(cursor, batch, outcome)
@@ -142,9 +154,30 @@ def _commit(session: Session, batches: Sequence[Batch], prepared: Mapping[Key, P
             failpoint("commit:before-pgstac")
             if replaced:
                 pgstac.delete_items(cursor, list(replaced))
-            pgstac.create_items(cursor, [p.item for p in wanted])
+            pgstac.create_items(cursor, [*(scene.versioned(p.item) for p in wanted), *others])
             failpoint("commit:after-pgstac")
     return outcomes
+
+
+def _wanted(batches: Sequence[Batch], outcomes: Sequence[Outcome], prepared: Mapping[Key, Prepared]) -> list[Prepared]:
+    return [prepared[s.key] for b, o in zip(batches, outcomes, strict=True) if o.verdict == "published" for s in b.staged]
+
+
+def _contest(cursor: Cursor, batches: Sequence[Batch], outcomes: Sequence[Outcome]) -> Contest:
+    """Against all other processings of the scenes that are about to be published."""
+    fresh = [s.record for b, o in zip(batches, outcomes, strict=True) if o.verdict == "published" for s in b.staged]
+    keys = {record.scene_key for record in fresh if record.scene_key is not None}
+    if keys:
+        publications.hold_scenes(cursor, keys)
+    return scenes.contest(cursor, keys, fresh)
+
+
+def _yield(batch: Batch, outcome: Outcome, beaten: Mapping[Key, Key]) -> Outcome:
+    """A batch all of whose scenes have better processings publishes nothing: it would be hidden the moment it is shown."""
+    if outcome.verdict != "published" or not batch.staged or any(staged.key not in beaten for staged in batch.staged):
+        return outcome
+    by = beaten[batch.staged[0].key][1]
+    return Outcome(lease=batch.lease, verdict="superseded", reason=f"superseded by {by}", by=by)
 
 
 def _fence(cursor: Cursor, lease: Lease) -> bool:
@@ -160,7 +193,8 @@ def _judge(batch: Batch, current: Mapping[Key, Current], *, held: bool) -> Outco
         if known.revision > lease.fence:
             return Outcome(lease=lease, verdict="lost", reason=f"{'/'.join(key)}: revision {known.revision} is published already")
         if known.state == "live" and lease.kind == "granule" and known.granule_id != lease.id:
-            return Outcome(lease=lease, verdict="rejected", reason=f"duplicate: {key[1]} was published from {known.source or 'a run'}")
+            reason = f"duplicate: {key[1]} was published from {known.source or 'a run'}"
+            return Outcome(lease=lease, verdict="rejected", reason=reason, by=key[1])
     if batch.staged and all(_same(staged, there.get(staged.key)) for staged in batch.staged):
         return Outcome(lease=lease, verdict="unchanged")
     return Outcome(lease=lease, verdict="published")
@@ -206,32 +240,70 @@ def _close(cursor: Cursor, batch: Batch, outcome: Outcome) -> None:
     if batch.lease.kind == "run" or outcome.verdict == "lost":
         return
     if outcome.verdict == "rejected":
-        granules.reject(cursor, batch.lease, reason=outcome.reason or "")
+        granules.reject(cursor, batch.lease, reason=outcome.reason or "", by=outcome.by)
+        return
+    if outcome.verdict == "superseded":
+        granules.supersede(cursor, batch.lease, by=outcome.by or "")
         return
     records = [staged.record for staged in batch.staged]
-    granules.published(
-        cursor,
-        batch.lease,
-        collection=records[0].collection,
-        scene_key=records[0].scene_key,
-        rank=records[0].rank,
-        items=[record.item_id for record in records],
+    granules.published(cursor, batch.lease, _shown(records), items=[record.item_id for record in records])
+
+
+def _shown(records: Sequence[Record]) -> Shown:
+    first = records[0]
+    if len(records) > 1:
+        return Shown(collection=first.collection)
+    return Shown(
+        collection=first.collection,
+        scene_key=first.scene_key,
+        rank=first.rank,
+        footprint=first.footprint,
+        start_at=first.start_at,
+        end_at=first.end_at,
     )
 
 
 def retire(session: Session, items: Sequence[Key], *, reason: str) -> int:
-    """Make items invisible: archived in the cube, deleted from the catalog, a tombstone in the ledger; how many were live.
+    """Make items invisible: archived in the cube, deleted from the catalog, a tombstone in the ledger; how many were shown.
 
-    Their objects stay until they are recycled."""
-    return _persist(lambda: _retire(session, items, reason))
+    Their objects stay until they are recycled. What they had superseded comes back."""
+    return _persist(lambda: _retire(session, items, {"reason": reason}))
 
 
-def _retire(session: Session, items: Sequence[Key], reason: str) -> int:
+def withdraw(session: Session, provider: str, ids: Sequence[str], reason: str) -> int:
+    """The provider has deleted these products: never silently in the lake, but with a tombstone that says so; how many items that hid."""
+    granules.withdraw(session.connection, provider, ids, reason)
+    return follow_withdrawals(session)
+
+
+def follow_withdrawals(session: Session) -> int:
+    """Retire what is still shown of granules that their provider has deleted; how many items that hid.
+
+    The next best processing of each scene is live again, if it was ever published; otherwise it is queued already."""
+    causes: dict[tuple[str, str], list[Key]] = {}
+    for row in granules.withdrawn(session.connection):
+        causes.setdefault((row["provider"], row["reason"] or ""), []).append((row["collection"], row["item_id"]))
+    return sum(_follow(session, items, provider, reason) for (provider, reason), items in causes.items())
+
+
+def _follow(session: Session, items: Sequence[Key], provider: str, reason: str) -> int:
+    tombstone = {"reason": f"withdrawn by {provider}: {reason}", "provider": provider, "cause": reason}
+    return _persist(lambda: _retire(session, items, tombstone))
+
+
+def _retire(session: Session, items: Sequence[Key], tombstone: Mapping[str, str]) -> int:
     with session.transaction() as cursor:
         current = publications.current(cursor, list(items))
-        live = {key: known for key, known in current.items() if known.state in {"live", "superseded"}}
-        if live:
-            session.index.datasets.archive([dataset_id(*key) for key in live])
-            publications.retire(cursor, [known.publication_id for known in live.values()], {"reason": reason})
-            pgstac.delete_items(cursor, list(live))
-    return len(live)
+        shown = {key: known for key, known in current.items() if known.state in {"live", "superseded"}}
+        if shown:
+            ids = [known.publication_id for known in shown.values()]
+            keys = publications.scenes_of(cursor, ids)
+            if keys:
+                publications.hold_scenes(cursor, keys)
+            session.index.datasets.archive([dataset_id(*key) for key in shown])
+            publications.retire(cursor, ids, tombstone)
+            pgstac.delete_items(cursor, list(shown))
+            back = scenes.apply(session, cursor, scenes.contest(cursor, keys))
+            if back:
+                pgstac.create_items(cursor, back)
+    return len(shown)

@@ -15,6 +15,7 @@ from eolake.catalog.queries import load_queries
 from eolake.catalog.stac.items import ITEM_NAME
 from eolake.catalog.store import Store
 from eolake.cube.publish import index_datasets, prepare
+from eolake.cube.scenes import settle_all
 from eolake.cube.session import Session
 from eolake.cube.staging import RECORD_NAME, Staged
 
@@ -39,6 +40,7 @@ def rebuild(session: Session, *, replace: bool = False) -> int:
     for batch in batched(_newest(session.store), BATCH):
         _publish(session, batch)
         total += len(batch)
+    settle_all(session)
     return total
 
 

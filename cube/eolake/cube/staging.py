@@ -34,6 +34,8 @@ THUMBNAIL_SIDE = 512
 """Pixels; the longest side of a thumbnail."""
 RECORD_NAME = "record.json"
 """The ledger's row and its origin, so that the store alone tells what was published and where it came from."""
+BY_FOOTPRINT = "@footprint"
+"""Ends a scene key whose products show the same only where their footprints overlap."""
 VOLATILE = {"created", "updated", "published", "processing:software"}
 """Properties that change without the scene saying anything else."""
 
@@ -193,6 +195,7 @@ def _record(draft: Draft, lease: Lease, prefix: str, item: Mapping[str, Any], as
         objects=tuple(objects),
         sources=draft.sources,
         inputs=item["properties"].get("eolake:inputs"),
+        footprint=item["geometry"] if (draft.scene_key or "").endswith(BY_FOOTPRINT) else None,
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+import psycopg
 from psycopg.types.json import Jsonb
 
 from eolake.catalog.errors import Fenced
@@ -115,14 +117,78 @@ class Lease:
     fence: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What conversion found out about a granule; what its provider told stays."""
+
+    collection: str
+    scene_key: str | None = None
+    """None when it yielded several scenes."""
+    rank: tuple[int | str, ...] = ()
+    footprint: Mapping[str, Any] | None = None
+    start_at: datetime | None = None
+    end_at: datetime | None = None
+
+
 def offer(connection: Executor, offers: Sequence[Offer]) -> list[Offered]:
-    """Register products of one provider and queue them, in one statement; known ones that did not change are not written."""
+    """Register products of one provider and queue them, in one transaction; known ones that did not change are not written.
+
+    One whose scene has a better one (queued, being worked on, published) is superseded without being fetched, an equal one is
+    rejected as a duplicate; a better one passes over those that wait. What comes out depends on what is there, never on who came
+    first: only of equal ranks the first stays. Those passed over wait again when the better one is quarantined or withdrawn."""
     given = {"offers": Jsonb([_document(o) for o in offers])}
-    rows = connection.execute(SQL["offer"], given).fetchall()
-    if any(row["granule_id"] is None for row in rows):  # offered by somebody else at this very moment: a second look sees it
-        known = {row["id"]: row for row in connection.execute(SQL["offer"], given)}
-        rows = [row if row["granule_id"] is not None else known[row["id"]] for row in rows]
+    news = connection.execute(SQL["news"], given).fetchall()
+    if not news:
+        return [Offered(**row) for row in connection.execute(SQL["known"], given)]
+    keys = [row["scene_key"] for row in news if row["scene_key"] is not None]
+    with _transaction(connection):
+        if keys:
+            connection.execute(SQL["hold"])
+        rows = connection.execute(SQL["offer"], given).fetchall()
+        if any(row["granule_id"] is None for row in rows):  # offered by somebody else at this very moment: a second look sees it
+            known = {row["id"]: row for row in connection.execute(SQL["known"], given)}
+            rows = [row if row["granule_id"] is not None else known[row["id"]] for row in rows]
+        if keys:
+            connection.execute(SQL["settle"], {"keys": keys})
     return [Offered(**row) for row in rows]
+
+
+def withdraw(connection: Executor, provider: str, ids: Sequence[str], reason: str) -> list[str]:
+    """The provider has deleted these products: they are not fetched any more; the ids of those for which that is new.
+
+    Nothing that was published is touched: `eolake.cube.publish.withdraw` follows. The next best of their scenes waits again."""
+    with _transaction(connection):
+        connection.execute(SQL["hold"])
+        rows = connection.execute(SQL["withdraw"], {"provider": provider, "ids": list(ids), "reason": reason}).fetchall()
+    return [row["id"] for row in rows]
+
+
+def withdrawn(connection: Executor) -> list[dict[str, Any]]:
+    """What is still shown of granules that their provider has deleted: collection, item_id, granule_id, reason, provider."""
+    return connection.execute(SQL["withdrawn"]).fetchall()
+
+
+def supersede(connection: Executor, lease: Lease, *, by: str) -> None:
+    """End the lease: `by`, a better processing of the scene, is published."""
+    _fenced(connection, "supersede", lease, by=by)
+
+
+def settle(connection: Executor, keys: Collection[str]) -> None:
+    """Pass over what waits although a better one of its scene is there. `offer`, `withdraw` and `quarantine` do so by themselves."""
+    connection.execute(SQL["settle"], {"keys": sorted(keys)})
+
+
+def follow(connection: Executor, ids: Sequence[int]) -> None:
+    """Granules whose items were superseded or have come back get the state that says so."""
+    connection.execute(SQL["follow"], {"granules": sorted(set(ids))})
+
+
+def _transaction(executor: Executor) -> AbstractContextManager[object]:
+    """A transaction of its own, or a savepoint within the caller's."""
+    connection = executor.connection if isinstance(executor, psycopg.Cursor) else executor
+    if not isinstance(connection, psycopg.Connection):
+        raise TypeError(f"{type(executor).__name__} has no transactions")
+    return connection.transaction()
 
 
 def _document(offer: Offer) -> dict[str, Any]:
@@ -176,17 +242,17 @@ def put_off(
     connection: Executor, lease: Lease, *, reason: str, delay: timedelta, fault: bool = False, waiting: Waiting = "fetched"
 ) -> None:
     """Try again after `delay`; `fault`: for an unknown reason, of which a few are allowed."""
-    _fenced(connection, "finish", lease, state=waiting, reason=reason, delay=delay, fault=fault)
+    _fenced(connection, "finish", lease, state=waiting, reason=reason, by=None, delay=delay, fault=fault)
 
 
 def quarantine(connection: Executor, lease: Lease, *, reason: str) -> None:
     """Keep aside: the content is broken."""
-    _fenced(connection, "finish", lease, state="quarantined", reason=reason, delay=timedelta(), fault=False)
+    _fenced(connection, "finish", lease, state="quarantined", reason=reason, by=None, delay=timedelta(), fault=False)
 
 
-def reject(connection: Executor, lease: Lease, *, reason: str) -> None:
-    """Not wanted: a duplicate or filtered."""
-    _fenced(connection, "finish", lease, state="rejected", reason=reason, delay=timedelta(), fault=False)
+def reject(connection: Executor, lease: Lease, *, reason: str, by: str | None = None) -> None:
+    """Not wanted: filtered, or a duplicate of `by`, without which it is wanted again."""
+    _fenced(connection, "finish", lease, state="rejected", reason=reason, by=by, delay=timedelta(), fault=False)
 
 
 def fence(connection: Executor, lease: Lease) -> bool:
@@ -194,15 +260,16 @@ def fence(connection: Executor, lease: Lease) -> bool:
     return connection.execute(SQL["fence"], {"granule_id": lease.id, "fence": lease.fence}).fetchone() is not None
 
 
-def published(
-    connection: Executor, lease: Lease, *, collection: str, scene_key: str | None, rank: Sequence[int | str], items: Sequence[str]
-) -> None:
+def published(connection: Executor, lease: Lease, scene: Shown, *, items: Sequence[str]) -> None:
     """End the lease: everything that the granule yielded is published in this transaction."""
     parameters = {
         "granule_id": lease.id,
-        "collection": collection,
-        "scene_key": scene_key,
-        "rank": Jsonb(list(rank)),
+        "collection": scene.collection,
+        "scene_key": scene.scene_key,
+        "rank": Jsonb(list(scene.rank)),
+        "footprint": Jsonb(scene.footprint) if scene.footprint else None,
+        "start_at": scene.start_at,
+        "end_at": scene.end_at,
         "items": Jsonb(list(items)),
     }
     connection.execute(SQL["published"], parameters)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,6 +31,8 @@ class StoredObject:
     checksum: str
     """Multihash sha2-256, hexadecimal."""
     pixel_digest: str | None = None
+    href: str | None = None
+    """Where a foreign object is, which is not in the store; then `key` is only its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,8 @@ class Record:
     """(collection, item id)"""
     inputs: str | None = None
     """Of a derived item: the hash by which a planner knows that it is up to date."""
+    footprint: Mapping[str, Any] | None = None
+    """GeoJSON geometry; only where the scene key asks for it."""
 
     @classmethod
     def of(cls, document: Mapping[str, Any], **changes: Any) -> Record:
@@ -99,6 +103,22 @@ class Record:
             "objects": [asdict(o) for o in self.objects],
             "sources": [{"collection": collection, "item_id": item_id} for collection, item_id in self.sources],
             "inputs": self.inputs,
+            "footprint": self.footprint,
+        }
+
+    def candidate(self, number: int) -> dict[str, Any]:
+        """As `contest` reads it."""
+        return {
+            "id": number,
+            "owner": f"granule {self.granule_id}" if self.granule_id is not None else f"run {self.run_id}",
+            "key": self.scene_key,
+            "collection": self.collection,
+            "name": self.item_id,
+            "rank": list(self.rank),
+            "progress": 1,
+            "footprint": self.footprint,
+            "start_at": self.start_at.isoformat(),
+            "end_at": self.end_at.isoformat(),
         }
 
 
@@ -117,6 +137,29 @@ class Current:
     digest: str
     source: str | None
     """Where the granule came from that it was made of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What a contest says of one processing of a scene."""
+
+    publication_id: int | None
+    """None for one that is about to be published."""
+    collection: str
+    item_id: str
+    state: str
+    """live or superseded, before"""
+    superseded_by: str | None
+    """collection/item, before"""
+    prefix: str
+    granule_id: int | None
+    beaten_by: tuple[str, str] | None
+    """(collection, item id) of the one that stays; None: this one stays."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """(collection, item id)"""
+        return self.collection, self.item_id
 
 
 def stage(connection: Executor, lease: Lease, prefixes: Sequence[str]) -> None:
@@ -145,6 +188,59 @@ def replace(connection: Executor, ids: Sequence[int], grace: timedelta) -> None:
 def retire(connection: Executor, ids: Sequence[int], tombstone: Mapping[str, Any]) -> None:
     """Withdraw publications."""
     connection.execute(SQL["retire"], {"ids": list(ids), "tombstone": Jsonb(dict(tombstone))})
+
+
+def hold_scenes(connection: Executor, keys: Collection[str]) -> None:
+    """Let nobody else publish a processing of these scenes: of two transactions the second fails to serialize, which is Transient."""
+    connection.execute(SQL["hold_scenes"], {"keys": sorted(keys)})
+
+
+def contest(connection: Executor, keys: Collection[str], fresh: Sequence[Record] = ()) -> list[Standing]:
+    """Who stays of all processings of these scenes, those that are published and those about to be (`fresh`)."""
+    numbered = {-number: record for number, record in enumerate((r for r in fresh if r.scene_key is not None), 1)}
+    given = Jsonb([record.candidate(number) for number, record in numbered.items()])
+    rows = connection.execute(SQL["contest"], {"keys": sorted(keys), "fresh": given}).fetchall()
+    names = {row["id"]: (row["collection"], row["item_id"]) for row in rows if row["id"] > 0}
+    names |= {number: (record.collection, record.item_id) for number, record in numbered.items()}
+    return [
+        Standing(
+            publication_id=row["id"] if row["id"] > 0 else None,
+            collection=names[row["id"]][0],
+            item_id=names[row["id"]][1],
+            state=row["state"] or "live",
+            superseded_by=row["superseded_by"],
+            prefix=row["prefix"] or numbered[row["id"]].prefix,
+            granule_id=row["granule_id"],
+            beaten_by=None if row["beaten_by"] is None else names[row["beaten_by"]],
+        )
+        for row in rows
+    ]
+
+
+def scenes(connection: Executor) -> list[str]:
+    """The keys of all scenes of which more than one processing was published."""
+    return [row["scene_key"] for row in connection.execute(SQL["scenes"])]
+
+
+def scenes_of(connection: Executor, ids: Sequence[int]) -> list[str]:
+    """The scene keys of publications."""
+    return [row["scene_key"] for row in connection.execute(SQL["scenes_of"], {"ids": list(ids)})]
+
+
+def demote(connection: Executor, beaten: Sequence[Standing], listed: Mapping[tuple[str, str], bool]) -> None:
+    """Publications that others took the place of; `listed`: whether the item stays in the catalog, by (collection, item id)."""
+    given = [{"id": s.publication_id, "listed": listed[s.key], "by": "/".join(s.beaten_by or ())} for s in beaten]
+    connection.execute(SQL["demote"], {"demoted": Jsonb(given)})
+
+
+def promote(connection: Executor, ids: Sequence[int]) -> None:
+    """Superseded publications that are the best ones again."""
+    connection.execute(SQL["promote"], {"ids": list(ids)})
+
+
+def foreign(connection: Executor) -> dict[str, str]:
+    """Objects that lie elsewhere: name → href."""
+    return {row["key"]: row["href"] for row in connection.execute(SQL["foreign"])}
 
 
 def origin(connection: Executor, lease: Lease) -> dict[str, Any]:
@@ -198,7 +294,7 @@ def debris(connection: Executor) -> set[str]:
 
 
 def visible(connection: Executor) -> Iterator[dict[str, Any]]:
-    """Every live publication, in order of (collection, item id)."""
+    """Every publication that the catalog shows, also superseded ones, in order of (collection, item id)."""
     after = ("", "")
     while True:
         rows = connection.execute(SQL["visible"], {"collection": after[0], "item_id": after[1], "limit": PAGE}).fetchall()

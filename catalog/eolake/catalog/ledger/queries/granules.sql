@@ -1,5 +1,79 @@
 -- Granules: the table is the queue. `next_try` is when somebody may claim a row: the next try, or the end of its lease.
 
+-- name: news
+-- The scenes of offers that are new or changed, before and after; no row when all are known as they are.
+select distinct scene_key from (
+    select unnest(array[o.scene_key, g.scene_key]) as scene_key
+    from jsonb_to_recordset(%(offers)s::jsonb) as o(provider text, id text, fingerprint text, scene_key text)
+    left join eolake.granule g on g.provider = o.provider and g.id = o.id
+    where g.granule_id is null or g.fingerprint <> o.fingerprint
+) news;
+
+-- name: known
+-- Offers that are known as they are.
+select o.id, g.granule_id, 'known' as outcome
+from jsonb_to_recordset(%(offers)s::jsonb) as o(provider text, id text)
+join eolake.granule g on g.provider = o.provider and g.id = o.id;
+
+-- name: hold
+-- Nobody else settles scenes before this transaction ends.
+select pg_advisory_xact_lock(hashtext('eolake scenes'), 0);
+
+-- name: settle
+select eolake.settle(%(keys)s);
+
+-- name: withdraw
+-- The provider has deleted these; the scene keys that lose one.
+with gone as (
+    update eolake.granule
+    set state = 'withdrawn', reason = %(reason)s, step = null, lease_owner = null, fence = nextval('eolake.fence'), changed_at = eolake.clock()
+    where provider = %(provider)s and id = any(%(ids)s) and state <> 'withdrawn'
+    returning granule_id, id
+), noted as (
+    insert into eolake.event (kind, granule_id, detail)
+    select 'withdrawn', granule_id, jsonb_build_object('reason', %(reason)s::text) from gone
+)
+select id from gone order by id;
+
+-- name: withdrawn
+-- What is still shown of granules that are withdrawn.
+select p.collection, p.item_id, g.granule_id, g.reason, g.provider
+from eolake.granule g join eolake.publication p using (granule_id)
+where g.state = 'withdrawn' and p.state in ('live', 'superseded')
+order by p.collection, p.item_id;
+
+-- name: supersede
+-- End a lease: a better processing of the scene is published.
+with ended as (
+    update eolake.granule
+    set state = 'superseded', reason = 'superseded by ' || %(by)s::text, superseded_by = %(by)s, lease_owner = null, step = null, changed_at = eolake.clock()
+    where granule_id = %(granule_id)s and fence = %(fence)s and state in ('fetching', 'converting')
+    returning granule_id
+)
+insert into eolake.event (kind, granule_id, detail)
+select 'superseded', granule_id, jsonb_build_object('by', %(by)s::text) from ended
+returning granule_id;
+
+-- name: follow
+-- Published granules whose items were all superseded, and superseded ones that have a live item again.
+with standing as (
+    select g.granule_id, g.state, bool_or(p.state = 'live') as live, min(p.superseded_by) as by
+    from eolake.granule g join eolake.publication p using (granule_id)
+    where g.granule_id = any(%(granules)s) and g.state in ('published', 'superseded')
+    group by g.granule_id
+), moved as (
+    update eolake.granule g
+    set state = case when s.live then 'published' else 'superseded' end,
+        superseded_by = case when s.live then null else split_part(s.by, '/', 2) end,
+        reason = case when s.live then null else 'superseded by ' || split_part(s.by, '/', 2) end, changed_at = eolake.clock()
+    from standing s
+    where g.granule_id = s.granule_id and s.live <> (g.state = 'published')
+    returning g.granule_id, g.state, g.superseded_by
+)
+insert into eolake.event (kind, granule_id, detail)
+select case state when 'published' then 'restored' else state end, granule_id, jsonb_strip_nulls(jsonb_build_object('by', superseded_by))
+from moved;
+
 -- name: offer
 -- Insert what is new, queue again what the provider changed; rows that are as they were are not touched.
 with offered as (
@@ -8,9 +82,9 @@ with offered as (
              rank jsonb, feed text, priority smallint, transfer text, published timestamptz, modified timestamptz, start_at timestamptz,
              end_at timestamptz, footprint jsonb, cloud_cover double precision, detail jsonb)
 ), inserted as (
-    insert into eolake.granule (provider, id, name, source, size, fingerprint, state, collection, scene_key, rank, feed, priority, transfer,
+    insert into eolake.granule (provider, id, name, source, size, fingerprint, state, offered_as, collection, scene_key, rank, feed, priority, transfer,
                                 published, modified, start_at, end_at, footprint, cloud_cover, detail)
-    select o.provider, o.id, o.name, o.source, o.size, o.fingerprint, o.state, o.collection, o.scene_key, o.rank, o.feed, o.priority,
+    select o.provider, o.id, o.name, o.source, o.size, o.fingerprint, o.state, o.state, o.collection, o.scene_key, o.rank, o.feed, o.priority,
            o.transfer, o.published, o.modified, o.start_at, o.end_at, o.footprint, o.cloud_cover, o.detail
     from offered o
     where not exists (select from eolake.granule g where g.provider = o.provider and g.id = o.id)
@@ -22,7 +96,8 @@ with offered as (
     set source = o.source, size = o.size, fingerprint = o.fingerprint, state = o.state, reason = null, step = null, fault = null,
         attempts = 0, faults = 0, next_try = eolake.clock(), lease_owner = null, fence = nextval('eolake.fence'), changed_at = eolake.clock(),
         published = o.published, modified = o.modified, start_at = o.start_at, end_at = o.end_at, footprint = o.footprint,
-        cloud_cover = o.cloud_cover, detail = o.detail
+        cloud_cover = o.cloud_cover, detail = o.detail, superseded_by = null, waits_for = null, offered_as = o.state,
+        scene_key = coalesce(o.scene_key, g.scene_key), rank = case when o.scene_key is null then g.rank else o.rank end
     from offered o
     where g.provider = o.provider and g.id = o.id and g.fingerprint <> o.fingerprint
     returning g.granule_id, g.id
@@ -77,7 +152,7 @@ returning granule_id;
 -- End a lease in another state: back to waiting for a later try, quarantined or rejected, each with its reason.
 with ended as (
     update eolake.granule
-    set state = %(state)s, reason = %(reason)s, faults = faults + %(fault)s::integer, lease_owner = null,
+    set state = %(state)s, reason = %(reason)s, superseded_by = %(by)s::text, faults = faults + %(fault)s::integer, lease_owner = null,
         next_try = eolake.clock() + %(delay)s, changed_at = eolake.clock()
     where granule_id = %(granule_id)s and fence = %(fence)s and state in ('fetching', 'converting')
     returning granule_id
@@ -96,8 +171,10 @@ for update;
 -- The last statement of a publication about its granule.
 with ended as (
     update eolake.granule
-    set state = 'published', reason = null, step = null, lease_owner = null, collection = %(collection)s,
-        scene_key = %(scene_key)s, rank = %(rank)s, changed_at = eolake.clock()
+    set state = 'published', reason = null, step = null, lease_owner = null, collection = %(collection)s, superseded_by = null,
+        scene_key = coalesce(scene_key, %(scene_key)s), rank = case when scene_key is null then %(rank)s::jsonb else rank end,
+        footprint = coalesce(footprint, %(footprint)s::jsonb), start_at = coalesce(start_at, %(start_at)s), end_at = coalesce(end_at, %(end_at)s),
+        changed_at = eolake.clock()
     where granule_id = %(granule_id)s
     returning granule_id
 )
