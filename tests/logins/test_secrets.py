@@ -136,10 +136,10 @@ def test_b0e_aws_error_classes_are_there_when_they_are_needed(monkeypatch: pytes
     with pytest.raises(MissingSecret, match="no such profile"):
         read_secret("aws:nobody")
     with pytest.raises(MissingSecret, match="no credentials"):
-        read_secret("aws:")
+        read_secret("aws:default")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
-    assert read_secret("aws:").need("access_key_id", "secret_access_key") == ("k", "s")
+    assert read_secret("aws:default").need("access_key_id", "secret_access_key") == ("k", "s")
 
 
 def test_s35_a_missing_secret_is_looked_for_again_after_a_while(netrc: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -17,6 +18,8 @@ from eolake.ingest.logins.tokens import Tokens
 log = logging.getLogger(__name__)
 
 NOTHING: Mapping[str, str] = {}
+KEEP = 300.0
+"""Seconds for which S3 keys are kept; those of a role are renewed 15 minutes before their end."""
 PORTS = {"http": 80, "https": 443, "ftp": 21, "ftps": 990}
 
 
@@ -145,9 +148,15 @@ class S3Login(_Static):
 
     parameters: Mapping[str, str] = field(default_factory=dict)
 
+    clock: Callable[[], float] = time.monotonic
+    _read_at: float = 0
+
     def s3(self) -> Mapping[str, str]:
-        """Keys, and what the provider asks for besides (`request_payer`)."""
-        credential = self.credential()
+        """Keys, and what the provider asks for besides (`request_payer`); those of a role end: they are read anew now and then."""
+        with self._lock:
+            if self._credential is None or self.clock() - self._read_at > KEEP:
+                self._credential, self._read_at = self.read(), self.clock()
+            credential = self._credential
         key, secret = credential.need("access_key_id", "secret_access_key")
         session = credential.get("session_token")
         return Hidden(

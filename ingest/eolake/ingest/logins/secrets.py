@@ -3,7 +3,7 @@
 `netrc:HOST`    the machine HOST of $NETRC or ~/.netrc, which nobody else may read
 `env:PREFIX`    PREFIX_USERNAME and PREFIX_PASSWORD, or PREFIX_TOKEN; PREFIX_ACCESS_KEY_ID, PREFIX_SECRET_ACCESS_KEY, PREFIX_SESSION_TOKEN
 `aws-sm:NAME`   a JSON document of the same keys (username, password, token, …) in AWS Secrets Manager
-`aws:PROFILE`   the AWS credentials of a profile; `aws:` alone: those that AWS tools find by themselves (variables, role)
+`aws:PROFILE`   the AWS credentials of a profile; `aws:default`: those that AWS tools find by themselves (variables, role)
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def read_secret(reference: str) -> Credential:
     """The credential of a reference. ConfigError: no such kind of reference; MissingSecret, ExposedSecret, SecretStoreFault."""
     scheme, colon, name = reference.partition(":")
     reader = READERS.get(scheme)
-    if reader is None or not colon or (not name and scheme != "aws"):
+    if reader is None or not colon or not name:
         raise ConfigError("a credential is no reference: write netrc:HOST, env:PREFIX, aws-sm:NAME or aws:PROFILE; never the secret itself")
     values = {key: Secret(value) for key, value in reader(name).items() if value}
     if not values:
@@ -168,7 +168,7 @@ def _from_aws(profile: str) -> Mapping[str, str | None]:
     from botocore.exceptions import BotoCoreError, ProfileNotFound
 
     try:
-        found = boto3.Session(profile_name=profile or None).get_credentials()
+        found = boto3.Session(profile_name=None if profile == "default" else profile).get_credentials()
         frozen = found.get_frozen_credentials() if found is not None else None
     except ProfileNotFound:
         raise MissingSecret(f"aws:{profile}: there is no such profile in the AWS configuration") from None

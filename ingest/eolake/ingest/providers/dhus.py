@@ -87,7 +87,7 @@ class DhusProvider:
             found.append(f"beginposition:[* TO {format_millis(query.end - SLACK)}]")  # the bracket is inclusive
         if query.start is not None:
             found.append(f"endposition:[{format_millis(query.start)} TO *]")
-        if area := _area(query):
+        if area := area_text(query):
             found.append(f'footprint:"Intersects({area})"')
         if query.cloud_cover is not None and "cloud" in described:
             found.append(f"{described['cloud']}:[0 TO {query.cloud_cover:g}]")
@@ -278,7 +278,7 @@ def _percent(value: str | None) -> float | None:
     return percent if 0 <= percent <= 100 else None
 
 
-def _area(query: Query) -> str | None:
+def area_text(query: Query) -> str | None:
     """WKT of the area, or of its bounding box when it has too many corners for a URL."""
     if query.area is None and query.bbox is None:
         return None
