@@ -164,7 +164,7 @@ def test_check_sees_every_kind_of_damage(session: Session) -> None:
 def _content(session: Session) -> list[object]:
     queries = (
         (
-            "select p.collection, item_id, dataset_id, revision, prefix, digest, bytes, west, south, east, north, start_at, end_at, "
+            "select p.collection, item_id, dataset_id, revision, prefix, digest, bytes, west, south, east, north, p.start_at, p.end_at, "
             "g.provider, g.id, g.fingerprint, g.state from eolake.publication p join eolake.granule g using (granule_id) order by 1, 2"
         ),
         "select key, asset, bytes, checksum, pixel_digest from eolake.object order by key",
@@ -182,7 +182,7 @@ def test_rebuild_from_the_store_alone_equals_what_was_there(session: Session) ->
     publish(session, [draft()], claim(session, "a"))
     publish(session, [draft("LC08_L2SP_090084_20200202_20200823_02_T1", seed=3)], claim(session, "b"))
     before = _content(session)
-    session.connection.execute("truncate eolake.granule, eolake.publication, eolake.object, eolake.debris, eolake.lineage, eolake.event")
+    session.connection.execute("truncate eolake.file, eolake.granule, eolake.publication, eolake.object, eolake.debris, eolake.lineage, eolake.event")
     session.connection.execute("delete from pgstac.items")
     assert rebuild(session) == 2
     assert _content(session) == before

@@ -168,7 +168,7 @@ def test_a_tile_alone(generated: Generated, drafts: Drafts, tmp_path: Path) -> N
     product = generated("s2_l1c", "02.06")
     (draft,) = drafts(as_aws(product, tmp_path / "S2B_aws", product_info=False, tile_info=False))
     assert draft.item.id.startswith("S2B_OPER_MSI_L1C_TL_EPAE_")
-    assert draft.scene_key == "sentinel-2b/L1C/56HKH/A014828"
+    assert draft.scene_key == "sentinel-2b/L1C/56HKH/A014828@footprint"
     (whole,) = drafts(product)
     shape = shapely.geometry.shape(draft.item.geometry)
     assert shape.buffer(1e-6).contains(shapely.geometry.shape(whole.item.geometry))

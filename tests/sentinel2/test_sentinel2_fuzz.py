@@ -68,8 +68,8 @@ def attempt(folder: Path, validate_stac: Callable[[Mapping[str, Any]], None]) ->
     try:
         for scene in scenes(layout(safe.open_product(folder, folder, wanted=WANTED))):
             offsets_to_add(scene.baseline, scene.product)
-            assert scene.scene_key
-            assert scene.rank
+            assert scene.scene.scene_key
+            assert scene.scene.rank
             item = draft_item(scene).to_dict(include_self_link=False)
     except BadProduct:
         return False

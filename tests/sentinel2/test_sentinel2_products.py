@@ -73,7 +73,7 @@ def test_real_safe_zip(samples: Path, tmp_path: Path, drafts: Drafts) -> None:
     (draft,) = drafts(samples / SAFE_ZIP)
     assert draft.item.id == "S2A_MSIL1C_20171207T002051_N0206_R116_T55JEJ_20171207T032513"
     assert draft.item.collection_id == "s2_l1c"
-    assert (draft.scene_key, draft.rank) == ("sentinel-2a/L1C/55JEJ/20171207T002051", (2, 6, "20171207T032513"))
+    assert (draft.scene_key, draft.rank) == ("sentinel-2a/L1C/55JEJ/20171207T002051@footprint", (2, 6, "20171207T032513"))
     assert draft.item.properties["s2:processing_baseline"] == "02.06"
     assert draft.item.properties["grid:code"] == "MGRS-55JEJ"
     assert set(draft.attachments) == {"product_metadata", "granule_metadata"}
@@ -83,7 +83,7 @@ def test_real_safe_zip(samples: Path, tmp_path: Path, drafts: Drafts) -> None:
 def test_real_aws_zip(samples: Path, tmp_path: Path, drafts: Drafts) -> None:
     (draft,) = drafts(samples / AWS_ZIP)
     assert draft.item.id == "S2B_MSIL1C_20180617T001109_N0206_R073_T55JGF_20180617T013729"
-    assert (draft.scene_key, draft.rank) == ("sentinel-2b/L1C/55JGF/20180617T001109", (2, 6, "20180617T013729"))
+    assert (draft.scene_key, draft.rank) == ("sentinel-2b/L1C/55JGF/20180617T001109@footprint", (2, 6, "20180617T013729"))
     assert set(draft.attachments) == {"granule_metadata", "tileinfo_metadata", "productinfo_metadata"}
     assert_pixels(draft, images(unpacked(samples / AWS_ZIP, tmp_path / "unpacked")), added=1000)
     assert not list(tmp_path.rglob("creds")), "what the sensor does not need is not unpacked"

@@ -102,9 +102,10 @@ def commit(session: Session, batches: Sequence[Batch], *, within: Within | None 
     prepared = {staged.key: prepare(session, staged) for batch in batches for staged in batch.staged}
     outcomes = _persist(lambda: _commit(session, batches, prepared, within))
     failpoint("commit:after")
-    keys = {s.record.scene_key for b, o in zip(batches, outcomes, strict=True) if o.verdict == "published" for s in b.staged}
-    if keys - {None}:  # on its own: what still waits and is worse now would only be fetched for nothing
-        granules.settle(session.connection, keys - {None})
+    shown = [s.record for b, o in zip(batches, outcomes, strict=True) if o.verdict == "published" for s in b.staged]
+    scene_keys = {record.scene_key for record in shown if record.scene_key is not None}
+    if scene_keys:  # on its own: what still waits and is worse now would only be fetched for nothing
+        granules.settle(session.connection, scene_keys)
     return outcomes
 
 

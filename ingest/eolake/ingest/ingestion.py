@@ -21,7 +21,7 @@ FAILED = {"quarantined", "later", "registered"}
 """Outcomes after which the exit code is 1, when the caller wanted to wait."""
 OUTCOMES: Mapping[str, str] = {
     "published": "published",
-    "superseded": "published",
+    "superseded": "superseded",
     "rejected": "rejected",
     "quarantined": "quarantined",
     "withdrawn": "rejected",
@@ -39,7 +39,7 @@ class Product:
     name: str
     path: str
     outcome: str
-    """published, unchanged, rejected, quarantined; later (tried again by the next worker), registered."""
+    """published, unchanged, superseded, rejected, quarantined; later (tried again by the next worker), registered."""
     reason: str | None
     collection: str | None
     items: tuple[str, ...] = ()

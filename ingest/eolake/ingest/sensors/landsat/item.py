@@ -8,9 +8,11 @@ import pystac
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from eolake.catalog.errors import BadProduct
 from eolake.catalog.stac.extensions import uri
+from eolake.ingest.naming import SceneName, compose, scene_of
 from eolake.ingest.sensors.landsat.footprint import bbox
-from eolake.ingest.sensors.landsat.scene import TIERS, Scene
+from eolake.ingest.sensors.landsat.scene import Scene
 
 
 def draft_item(scene: Scene, geometry: BaseGeometry, *, crs: str) -> pystac.Item:
@@ -29,15 +31,26 @@ def draft_item(scene: Scene, geometry: BaseGeometry, *, crs: str) -> pystac.Item
     )
 
 
-def scene_key(scene: Scene) -> str:
-    """Of all processings of one sensing in one collection and level: `landsat-8/c2/l1/090084/2016-01-21`."""
-    return f"landsat-{scene.satellite}/c{scene.collection}/{scene.level[:2]}/{scene.region}/{scene.time:%Y-%m-%d}"
-
-
-def rank(scene: Scene) -> tuple[str, int]:
-    """The later processing is the better one, at one time the better tier (RT < T2 < T1)."""
-    tier = TIERS.index(scene.category) if scene.category in TIERS else -1
-    return (f"{scene.generated:%Y%m%dT%H%M%S}", tier)
+def scene_name(scene: Scene) -> SceneName:
+    """Scene key and rank, as discovery finds them in the name: `landsat-8/c2/l1/090084/2016-01-21`."""
+    if scene.collection == 0:
+        found = scene_of(scene.product_id)
+        if found is None:
+            raise BadProduct(f"{scene.product_id} is no scene id of Landsat")
+        return found
+    fields = {
+        "satellite": str(scene.satellite),
+        "collection": str(scene.collection),
+        "level": scene.level[:2],
+        "tile": scene.region,
+        "acquired": f"{scene.time:%Y%m%d}",
+        "processed": f"{scene.generated:%Y%m%d}",
+        "tier": scene.category or "",
+    }
+    found = compose("landsat", fields, start=scene.time)
+    if found is None:
+        raise BadProduct(f"{scene.product_id} has no date")
+    return found
 
 
 def _common(scene: Scene) -> dict[str, Any]:

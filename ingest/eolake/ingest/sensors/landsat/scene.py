@@ -22,9 +22,6 @@ INSTRUMENTS: Mapping[str, tuple[str, ...]] = {
     "ETM": ("etm",),
     "TM": ("tm",),
 }
-TIERS = ("RT", "T2", "T1")
-"""Of Collection 1 and 2, the better the later."""
-
 CORNERS = ("UL", "UR", "LR", "LL")
 """Clockwise: all four, each once."""
 

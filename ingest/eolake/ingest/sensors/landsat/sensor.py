@@ -15,7 +15,7 @@ from eolake.catalog.declaration import Collection, declared_collections
 from eolake.catalog.draft import Attachment, Draft
 from eolake.catalog.errors import BadProduct
 from eolake.ingest.sensors.landsat import bands, footprint, mtl
-from eolake.ingest.sensors.landsat.item import draft_item, rank, scene_key
+from eolake.ingest.sensors.landsat.item import draft_item, scene_name
 from eolake.ingest.sensors.landsat.scene import NAME, Scene, scene
 
 METADATA = re.compile(r"^(?P<product>[^/]+)_MTL\.(?P<format>txt|json|xml)$", re.IGNORECASE)
@@ -54,12 +54,13 @@ class LandsatSensor:
         files = bands.band_files(found, collection, {name.upper(): file for name, file in product.files.items()})
         crs = bands.check_grids(files, collection)
         angles = next(iter(product.find_all(ANGLES).values()), None)
+        name = scene_name(found)
         yield Draft(
             item=draft_item(found, _geometry(found, files[OUTLINED], angles, collection), crs=crs),
             bands=bands.draft_bands(found, facts, collection, files),
             attachments=_attachments(metadata, angles),
-            scene_key=scene_key(found),
-            rank=rank(found),
+            scene_key=name.scene_key,
+            rank=name.rank,
         )
 
 

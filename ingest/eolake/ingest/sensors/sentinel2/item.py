@@ -14,6 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from eolake.catalog.errors import BadProduct
 from eolake.catalog.stac.extensions import uri
+from eolake.ingest.naming import SceneName, compose
 from eolake.ingest.sensors.sentinel2 import footprint, xml
 from eolake.ingest.sensors.sentinel2.metadata import AwsMetadata, ProductMetadata, TileMetadata
 from eolake.ingest.sensors.sentinel2.names import ProductName, product_name
@@ -105,15 +106,22 @@ class Scene:
         return f"{self.product.datatake_start:%Y%m%dT%H%M%S}" if self.product else f"A{self.tile.name.absolute_orbit:06}"
 
     @property
-    def scene_key(self) -> str:
-        """The sensing: every processing of one tile of one datatake at one level."""
-        return f"{self.platform}/{self.level}/{self.tile.name.tile}/{self.datatake}"
-
-    @property
-    def rank(self) -> tuple[int | str, ...]:
-        """The newer baseline stays, of one baseline the later processing."""
+    def scene(self) -> SceneName:
+        """Scene key and rank, as discovery finds them in the name; a tile of a larger product has those of a product of its own."""
         major, minor = self.baseline.split(".")
-        return int(major), int(minor), self.stamp
+        fields = {
+            "unit": self.tile.name.spacecraft[2:],
+            "level": self.level,
+            "tile": self.tile.name.tile,
+            "datatake": self.datatake,
+            "major": major,
+            "minor": minor,
+            "stamp": self.stamp,
+        }
+        found = compose("sentinel2", fields)
+        if found is None:
+            raise BadProduct(f"{self.id} has no date")
+        return found
 
     @property
     def time(self) -> datetime:

@@ -58,8 +58,8 @@ def draft(granule: Granule, scene: Scene, parts: Layout) -> Draft:
         item=draft_item(scene),
         bands=bands.draft_bands(found),
         attachments=_attachments(granule, parts),
-        scene_key=scene.scene_key,
-        rank=scene.rank,
+        scene_key=scene.scene.scene_key,
+        rank=scene.scene.rank,
     )
 
 
