@@ -27,6 +27,11 @@ from eolake.ingest.simulators.messages import Request
 
 Position = NonNegativeInt | Literal["random", "half"]
 """Bytes of a response's body; `random`: drawn anew for each request, by the seed."""
+Page = Literal[
+    "login", "maintenance", "error-xml", "error-json", "sessions-json", "flows-xml", "token-expired", "token-missing", "empty",
+    "s3-slow-down", "s3-internal-error", "s3-complete-error", "s3-no-such-upload", "s3-access-denied", "s3-time-skewed", "s3-expired-token",
+]  # fmt: skip
+"""What stands in `pages.yaml`."""
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -84,18 +89,15 @@ class Fault(Model):
     """This answer instead of the right one."""
     retry_after: str | float | None = None
     """Seconds, `date` (in 2 s), `past`, or any text as it is."""
-    page: (
-        Literal["login", "maintenance", "error-xml", "error-json", "sessions-json", "flows-xml", "token-expired", "token-missing", "empty"]
-        | None
-    ) = None
-    """A body instead of the right one; with status 200 unless `status` says otherwise."""
+    page: Page | None = None
+    """A body instead of the right one, with the status that it was seen with unless `status` says otherwise."""
     headers: Mapping[str, str] = {}
     """Set on the answer."""
     redirect: Redirect | None = None
     delay: NonNegativeFloat = 0
     """Seconds before the answer."""
     run: bool = False
-    """With `status`: the request is carried out all the same."""
+    """With `status` or `page`: the request is carried out all the same."""
     refuse: PositiveFloat | None = None
     """The connection is reset and the port closed for so many seconds."""
 
@@ -150,6 +152,8 @@ class When(Model):
     ranged: bool | None = None
     header: Mapping[str, str] = {}
     """Names (lower case) and globs of their values."""
+    query: Mapping[str, str] = {}
+    """Parameters that are there, and globs of their values."""
     token_age_ge: NonNegativeFloat | None = None
     """Seconds since its Authorization was first seen."""
     account: str | None = None
@@ -269,6 +273,8 @@ def _about(rule: Rule, request: Request, account: str, token_age: float) -> bool
         and (when.account is None or fnmatchcase(account, when.account))
         and (when.token_age_ge is None or token_age >= when.token_age_ge)
         and all(fnmatchcase(request.headers.get(name, ""), glob) for name, glob in when.header.items())
+        and all(fnmatchcase(request.get(name) or "", glob) for name, glob in when.query.items() if name in request.query)
+        and all(name in request.query for name in when.query)
     )
 
 

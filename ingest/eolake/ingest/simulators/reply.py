@@ -85,12 +85,19 @@ def reply_of(request: Request, response: Response, fault: Fault, chance: Chance)
     _length(reply, fault)
     if request.method == "HEAD" or reply.status in {204, 304}:
         reply.pieces = []
+    if request.method == "HEAD" and (told := _told_length(response)) is not None:
+        reply.set("Content-Length", told)
     if request.method == "HEAD" and fault.head_size is not None:
         reply.set("Content-Length", str(fault.head_size))
     if fault.header_bytes:
         filler = min(fault.header_bytes, 8000)
         reply.headers += [(f"X-Filler-{n}", "x" * filler) for n in range(fault.header_bytes // filler)]
     return reply
+
+
+def _told_length(response: Response) -> str | None:
+    """What a handler without the body at hand says of its length."""
+    return next((value for name, value in response.headers.items() if name.lower() == "content-length"), None)
 
 
 def _plain(response: Response) -> Reply:

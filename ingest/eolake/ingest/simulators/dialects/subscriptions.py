@@ -65,7 +65,7 @@ class Subscriptions:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`base`: `http://host:port` that notifications name; `tokens`: needed when given; `running`, `most`: subscriptions of one account;
-        `queue`: notifications that wait, the oldest are lost beyond; `nested`: everything after GeoFootprint inside of it, as documented twice."""
+        `queue`: notifications that wait, the oldest are lost beyond; `nested`: what follows GeoFootprint stands inside it, as seen."""
         self._dialect, self._base, self._tokens, self._pusher = dialect, base, tokens, pusher
         self._running, self._most, self._queue, self._nested, self._clock = running, most, queue, nested, clock
         self._lock = threading.RLock()
