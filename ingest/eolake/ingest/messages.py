@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-Verdict = Literal["published", "unchanged", "rejected", "quarantined", "later", "fault", "lost"]
+Verdict = Literal["published", "unchanged", "rejected", "superseded", "quarantined", "later", "fault", "lost"]
 """`later`: for a passing reason; `fault`: an unknown error or a dead process; `lost`: somebody else has the work now."""
 
 

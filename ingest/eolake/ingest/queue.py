@@ -84,7 +84,9 @@ class Queue:
             return done.as_verdict("lost", "somebody else has the work now")
         if row.state == "published":
             return done.as_verdict("published", None)
-        return done.as_verdict("rejected", row.reason) if row.state == "rejected" else done.as_verdict("lost", done.reason)
+        if row.state in {"rejected", "superseded"}:
+            return done.as_verdict("rejected" if row.state == "rejected" else "superseded", row.reason)
+        return done.as_verdict("lost", done.reason)
 
     def _decide(self, granule: Granule, done: Done) -> Done:
         """An unknown error is a later attempt, or the last one."""
