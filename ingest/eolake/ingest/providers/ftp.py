@@ -85,7 +85,7 @@ class FtpLister:
             curl.setopt(pycurl.HEADERFUNCTION, lambda _: None)
             curl.setopt(pycurl.WRITEFUNCTION, lambda _: None)
             self._perform(curl, item.path)
-            size, time = int(curl.getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD)), int(curl.getinfo(pycurl.INFO_FILETIME))
+            size, time = int(curl.getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD_T)), int(curl.getinfo(pycurl.FILETIME_T))
         modified = datetime.fromtimestamp(time, UTC) if time >= 0 else item.modified
         return replace(item, size=size if size >= 0 else item.size, modified=modified)
 
@@ -130,11 +130,11 @@ class FtpLister:
         parts = urlsplit(url)
         sealed, implicit = parts.scheme == "ftps", parts.port == 990
         curl.setopt(pycurl.URL, url if not sealed or implicit else f"ftp{url.removeprefix('ftps')}")
-        curl.setopt(pycurl.PROTOCOLS_STR, "ftp,ftps")
+        curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_FTP | pycurl.PROTO_FTPS)
         curl.setopt(pycurl.USE_SSL, pycurl.USESSL_ALL if sealed else pycurl.USESSL_NONE)
         curl.setopt(pycurl.NOSIGNAL, True)
         curl.setopt(pycurl.CONNECTTIMEOUT, 10)
-        curl.setopt(pycurl.SERVER_RESPONSE_TIMEOUT, 60)
+        curl.setopt(pycurl.FTP_RESPONSE_TIMEOUT, 60)
         curl.setopt(pycurl.LOW_SPEED_LIMIT, 1)
         curl.setopt(pycurl.LOW_SPEED_TIME, 60)
         if self.ca_file:
