@@ -233,6 +233,22 @@ def test_t10_the_digests_are_asked_for_again_after_a_failure(service: Any, lake:
     assert one.provider.resolve(granule_of(lake, attempts=1, fault="corrupt"))[0].digests == {"md5": "1" * 32}
 
 
+def test_t10_a_digest_that_was_put_right_is_no_change_of_what_was_fetched(service: Any, lake: Lake) -> None:
+    one = service(record(1, digests={"md5": "0" * 32}))
+    discover(lake, FEED, one.provider, until=NOW)
+    with lake.connect() as connection:
+        connection.execute("update eolake.granule set state = 'published'")
+        connection.execute(
+            "insert into eolake.file (granule_id, name, digests) "
+            "select granule_id, 'x.zip', jsonb_build_object('md5', repeat('1', 32)) from eolake.granule"
+        )
+    one.archive.replace(record(1, digests={"md5": "1" * 32}))
+    assert discover(lake, replace(FEED, name="again"), one.provider, until=NOW).changed == 0
+    one.archive.replace(record(1, digests={"md5": "2" * 32}))
+    assert discover(lake, replace(FEED, name="anew"), one.provider, until=NOW).changed == 1
+    assert states(lake) == {1: "queued"}
+
+
 def test_digests_that_were_not_there_yet_are_asked_for(service: Any, lake: Lake) -> None:
     one = service(record(1, digests={}))
     discover(lake, FEED, one.provider, until=NOW)

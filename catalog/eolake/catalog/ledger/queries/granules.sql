@@ -75,7 +75,8 @@ select case state when 'published' then 'restored' else state end, granule_id, j
 from moved;
 
 -- name: offer
--- Insert what is new, queue again what the provider changed; rows that are as they were are not touched.
+-- Insert what is new, queue again what the provider changed; rows that are as they were are not touched. A provider that only puts
+-- a wrong digest right (`md5:…`), to that of the file that was fetched, has changed nothing.
 with offered as (
     select * from jsonb_to_recordset(%(offers)s::jsonb)
         as o(provider text, id text, name text, source text, size bigint, fingerprint text, state text, collection text, scene_key text,
@@ -100,6 +101,8 @@ with offered as (
         scene_key = coalesce(o.scene_key, g.scene_key), rank = case when o.scene_key is null then g.rank else o.rank end
     from offered o
     where g.provider = o.provider and g.id = o.id and g.fingerprint <> o.fingerprint
+      and not exists (select from eolake.file f where f.granule_id = g.granule_id and strpos(o.fingerprint, ':') > 0
+                      and f.digests ->> split_part(o.fingerprint, ':', 1) = split_part(o.fingerprint, ':', 2))
     returning g.granule_id, g.id
 ), noted as (
     insert into eolake.event (kind, granule_id)
