@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from eolake.catalog.errors import ConfigError
 from eolake.catalog.ledger.granules import Granule, Offer
@@ -37,8 +37,8 @@ class Hyp3Provider:
     def __init__(
         self, config: ProviderConfig, login: Login | None = None, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
-        """ConfigError when the URL is missing. Options: `transport` (https or s3), `extensions` (of siblings that lie beside the listed file on
-        S3), `listed` (false: only the siblings), `s3` (endpoint, region, anonymous)."""
+        """ConfigError when the URL is missing. Options: `transport` (https or s3), `extensions` (of siblings beside the listed
+        file on S3), `listed` (false: only the siblings), `s3` (endpoint, region, anonymous)."""
         if "api" not in config.urls:
             raise ConfigError(f"[providers.{config.name}.urls] api: the kind {config.kind!r} needs it")
         self.name, self.config, self.login = config.name, config, login
@@ -188,7 +188,7 @@ def s3_client(options: Mapping[str, Any], keys: Mapping[str, str] | None = None)
     from botocore.config import Config
 
     anonymous = options.get("anonymous", True) and not keys
-    style = "path" if options.get("path_style", "endpoint" in options) else "auto"
+    style: Literal["path", "auto"] = "path" if options.get("path_style", "endpoint" in options) else "auto"
     config = Config(
         connect_timeout=10,
         read_timeout=60,
@@ -197,8 +197,9 @@ def s3_client(options: Mapping[str, Any], keys: Mapping[str, str] | None = None)
         signature_version=UNSIGNED if anonymous else None,
         max_pool_connections=32,
     )
-    session = boto3.Session()
-    return session.client("s3", endpoint_url=options.get("endpoint"), region_name=options.get("region"), config=config, **dict(keys or {}))
+    given: dict[str, Any] = {"endpoint_url": options.get("endpoint"), "region_name": options.get("region"), **(keys or {})}
+    client: S3Client = boto3.Session().client("s3", config=config, **given)
+    return client
 
 
 def _kept(file: JobFile) -> dict[str, Any]:

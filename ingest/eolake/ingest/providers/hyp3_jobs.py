@@ -136,7 +136,8 @@ def _file(entry: object) -> JobFile | None:
     if not isinstance(entry, Mapping):
         return None
     url = entry.get("url") if _web(entry.get("url")) else None
-    place = entry.get("s3") if isinstance(entry.get("s3"), Mapping) else {}
+    told = entry.get("s3")
+    place: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
     bucket, key = place.get("bucket"), place.get("key")
     where = (bucket, key) if isinstance(bucket, str) and isinstance(key, str) and bucket and key else (None, None)
     name = entry.get("filename") or (where[1] or unquote(urlsplit(url or "").path)).rpartition("/")[2]

@@ -50,8 +50,9 @@ class Signer:
         """From `options.sas` (url, hosts; margin and young in seconds); ConfigError."""
         if "url" not in options or not options.get("hosts"):
             raise ConfigError("options.sas needs url (of the token endpoint, with {account} and {container}) and hosts")
-        times = {name: float(options[name]) for name in ("margin", "young") if name in options}
-        return cls(api=api, url=str(options["url"]), suffixes=tuple(str(host).lower() for host in options["hosts"]), **times)
+        margin, young = (float(options.get(name, usual)) for name, usual in (("margin", MARGIN), ("young", YOUNG)))
+        suffixes = tuple(str(host).lower() for host in options["hosts"])
+        return cls(api=api, url=str(options["url"]), suffixes=suffixes, margin=margin, young=young)
 
     def wants(self, url: str) -> bool:
         """Whether a URL is one of those that need a signature."""

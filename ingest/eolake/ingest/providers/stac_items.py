@@ -71,8 +71,8 @@ class Reading:
     def of(cls, options: Mapping[str, Any], described: Mapping[str, Any]) -> Reading:
         """ConfigError when a pattern is none."""
         both = {**options, **described}
-        lists = {name: tuple(both[name]) for name in ("names", "published", "assets", "exclude", "suffixes") if name in both}
-        made = cls(**lists, **{name: both[name] for name in ("pattern", "prefer", "product", "keep") if name in both})
+        told: dict[str, Any] = {name: tuple(both[name]) for name in ("names", "published", "assets", "exclude", "suffixes") if name in both}
+        made = cls(**told, **{name: both[name] for name in ("pattern", "prefer", "product", "keep") if name in both})
         try:
             re.compile(made.pattern or "")
         except re.error as error:
