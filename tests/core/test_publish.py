@@ -182,7 +182,9 @@ def test_rebuild_from_the_store_alone_equals_what_was_there(session: Session) ->
     publish(session, [draft()], claim(session, "a"))
     publish(session, [draft("LC08_L2SP_090084_20200202_20200823_02_T1", seed=3)], claim(session, "b"))
     before = _content(session)
-    session.connection.execute("truncate eolake.file, eolake.granule, eolake.publication, eolake.object, eolake.debris, eolake.lineage, eolake.event")
+    session.connection.execute(
+        "truncate eolake.file, eolake.granule, eolake.publication, eolake.object, eolake.debris, eolake.lineage, eolake.event"
+    )
     session.connection.execute("delete from pgstac.items")
     assert rebuild(session) == 2
     assert _content(session) == before

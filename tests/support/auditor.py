@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 from eolake.catalog.lake import Connection, Lake
 
-PUBLICATIONS = "select collection, item_id, dataset_id, revision, prefix, granule_id from eolake.publication where state = 'live'"
+PUBLICATIONS = """
+    select collection, item_id, dataset_id, revision, prefix, granule_id, scene_key, state, superseded_by
+    from eolake.publication where state = 'live' or (state = 'superseded' and listed)
+"""
 ITEMS = "select collection, id, content from pgstac.items"
 DATASETS = """
     select p.name as collection, d.metadata ->> 'label' as item_id, d.id, d.uri_scheme || ':' || d.uri_body as uri,
@@ -16,9 +21,13 @@ DATASETS = """
            (select count(*) from odc.dataset_search_datetime s where s.dataset_ref = d.id) as times
     from odc.dataset d join odc.product p on p.id = d.product_ref where d.archived is null
 """
-OBJECTS = "select o.key, o.bytes, p.prefix from eolake.object o join eolake.publication p using (publication_id) where p.state = 'live'"
+OBJECTS = """
+    select o.key, o.bytes, p.prefix from eolake.object o join eolake.publication p using (publication_id)
+    where p.state in ('live', 'superseded') and o.href is null
+"""
 GRANULES = """
-    select g.granule_id, g.state, (select count(*) from eolake.publication p where p.granule_id = g.granule_id) as n from eolake.granule g
+    select g.granule_id, g.state, (select count(*) from eolake.publication p where p.granule_id = g.granule_id and p.state = 'live') as n
+    from eolake.granule g
 """
 EVENTS = "select granule_id, count(*) as n from eolake.event where kind = 'published' group by granule_id"
 UNKNOWN_TO_OBJECTS = {"record.json"}
@@ -35,10 +44,12 @@ def audit_catalog_and_cube(connection: Connection) -> list[str]:
     published = {(r["collection"], r["item_id"]): r for r in connection.execute(PUBLICATIONS)}
     items = Counter((r["collection"], r["id"]) for r in connection.execute(ITEMS))
     datasets = {(r["collection"], r["item_id"]): r for r in connection.execute(DATASETS)}
+    live = {key for key, row in published.items() if row["state"] == "live"}
     faults = [f"catalog and ledger differ: {key}" for key in set(published) ^ set(items)]
-    faults += [f"cube and ledger differ: {key}" for key in set(published) ^ set(datasets)]
+    faults += [f"cube and ledger differ: {key}" for key in live ^ set(datasets)]
+    faults += _versions(connection, published)
     faults += [f"{key} stands {n} times in the catalog" for key, n in items.items() if n != 1]
-    for key in set(published) & set(datasets):
+    for key in live & set(datasets):
         row = datasets[key]
         if row["id"] != published[key]["dataset_id"]:
             faults.append(f"{key}: the dataset has another id")
@@ -46,6 +57,24 @@ def audit_catalog_and_cube(connection: Connection) -> list[str]:
             faults.append(f"{key}: nobody finds the dataset: {row}")
         if not row["uri"].endswith(f"/{published[key]['prefix']}/item.json"):
             faults.append(f"{key}: located at {row['uri']}")
+    return faults
+
+
+def _versions(connection: Connection, published: Mapping[tuple[str, str], Mapping[str, Any]]) -> list[str]:
+    """A superseded item says so and names its successor, which is live; a live one is not deprecated."""
+    faults = []
+    for row in connection.execute(ITEMS):
+        key, content = (row["collection"], row["id"]), row["content"]
+        if key not in published:
+            continue
+        successors = [link["href"] for link in content.get("links", []) if link["rel"] == "successor-version"]
+        deprecated = content["properties"].get("deprecated", False)
+        by = published[key]["superseded_by"]
+        wanted = ["collections/{}/items/{}".format(*by.split("/"))] if by else []
+        if successors != wanted or deprecated != bool(by) or bool(by) != (published[key]["state"] == "superseded"):
+            faults.append(f"{key} is {published[key]['state']} by {by}, but says deprecated: {deprecated}, successors: {successors}")
+        if by and published.get(tuple(by.split("/", 1)), {"state": "absent"})["state"] != "live":  # type: ignore[call-overload]
+            faults.append(f"{key} is superseded by {by}, which is not live")
     return faults
 
 

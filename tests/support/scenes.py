@@ -23,7 +23,16 @@ WHEN = datetime(2020, 1, 1, 23, 50, 12, 123456, tzinfo=UTC)
 NAME = "LC08_L2SP_090084_20200101_20200823_02_T1"
 
 
-def draft(name: str = NAME, *, seed: int = 1, cloud: float = 7.5, when: datetime = WHEN, footprint: Polygon = FOOTPRINT) -> Draft:
+def draft(
+    name: str = NAME,
+    *,
+    seed: int = 1,
+    cloud: float = 7.5,
+    when: datetime = WHEN,
+    footprint: Polygon = FOOTPRINT,
+    scene_key: str | None = None,
+    rank: tuple[int | str, ...] = (),
+) -> Draft:
     """Random pixels from `seed`; 40 × 30 of 30 m."""
     random = np.random.default_rng(seed)
 
@@ -39,7 +48,8 @@ def draft(name: str = NAME, *, seed: int = 1, cloud: float = 7.5, when: datetime
         properties={"platform": "landsat-8", "instruments": ["oli", "tirs"], "eo:cloud_cover": cloud, "odc:region_code": "090084"},
         collection=COLLECTION,
     )
-    return Draft(item=item, bands={b.name: band(b.dtype, b.nodata) for b in declared(COLLECTION).measurements})
+    bands = {b.name: band(b.dtype, b.nodata) for b in declared(COLLECTION).measurements}
+    return Draft(item=item, bands=bands, scene_key=scene_key, rank=rank)
 
 
 def claim(session: Session, name: str = "a") -> Lease:

@@ -240,13 +240,13 @@ def _close(cursor: Cursor, batch: Batch, outcome: Outcome) -> None:
     """The end of the lease of a granule; a run goes on until it says so."""
     if batch.lease.kind == "run" or outcome.verdict == "lost":
         return
+    records = [staged.record for staged in batch.staged]
     if outcome.verdict == "rejected":
         granules.reject(cursor, batch.lease, reason=outcome.reason or "", by=outcome.by)
         return
     if outcome.verdict == "superseded":
-        granules.supersede(cursor, batch.lease, by=outcome.by or "")
+        granules.supersede(cursor, batch.lease, _shown(records), by=outcome.by or "")
         return
-    records = [staged.record for staged in batch.staged]
     granules.published(cursor, batch.lease, _shown(records), items=[record.item_id for record in records])
 
 

@@ -168,9 +168,9 @@ def withdrawn(connection: Executor) -> list[dict[str, Any]]:
     return connection.execute(SQL["withdrawn"]).fetchall()
 
 
-def supersede(connection: Executor, lease: Lease, *, by: str) -> None:
+def supersede(connection: Executor, lease: Lease, scene: Shown, *, by: str) -> None:
     """End the lease: `by`, a better processing of the scene, is published."""
-    _fenced(connection, "supersede", lease, by=by)
+    _fenced(connection, "supersede", lease, by=by, **_shown(scene))
 
 
 def settle(connection: Executor, keys: Collection[str]) -> None:
@@ -262,17 +262,18 @@ def fence(connection: Executor, lease: Lease) -> bool:
 
 def published(connection: Executor, lease: Lease, scene: Shown, *, items: Sequence[str]) -> None:
     """End the lease: everything that the granule yielded is published in this transaction."""
-    parameters = {
-        "granule_id": lease.id,
-        "collection": scene.collection,
+    given = {"granule_id": lease.id, "collection": scene.collection, "items": Jsonb(list(items))}
+    connection.execute(SQL["published"], given | _shown(scene))
+
+
+def _shown(scene: Shown) -> dict[str, Any]:
+    return {
         "scene_key": scene.scene_key,
         "rank": Jsonb(list(scene.rank)),
         "footprint": Jsonb(scene.footprint) if scene.footprint else None,
         "start_at": scene.start_at,
         "end_at": scene.end_at,
-        "items": Jsonb(list(items)),
     }
-    connection.execute(SQL["published"], parameters)
 
 
 def retry(

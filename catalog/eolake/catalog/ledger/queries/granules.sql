@@ -46,7 +46,10 @@ order by p.collection, p.item_id;
 -- End a lease: a better processing of the scene is published.
 with ended as (
     update eolake.granule
-    set state = 'superseded', reason = 'superseded by ' || %(by)s::text, superseded_by = %(by)s, lease_owner = null, step = null, changed_at = eolake.clock()
+    set state = 'superseded', reason = 'superseded by ' || %(by)s::text, superseded_by = %(by)s, lease_owner = null, step = null,
+        scene_key = coalesce(scene_key, %(scene_key)s), rank = case when scene_key is null then %(rank)s::jsonb else rank end,
+        footprint = coalesce(footprint, %(footprint)s::jsonb), start_at = coalesce(start_at, %(start_at)s), end_at = coalesce(end_at, %(end_at)s),
+        changed_at = eolake.clock()
     where granule_id = %(granule_id)s and fence = %(fence)s and state in ('fetching', 'converting')
     returning granule_id
 )
