@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from eolake.catalog.invocation import Invocation, pass_invocation
+from eolake.ingest.commands import Duration
 
 if TYPE_CHECKING:  # numpy and rasterio would be loaded for every `--help`
     from eolake.ingest.simulators.products.landscape import Landscape
     from eolake.ingest.simulators.products.scenes import Kind
 
 
+PROVIDERS: Mapping[str, str] = {
+    "cdse": "the Copernicus Data Space Ecosystem",
+    "stac": "a STAC API",
+    "m2m": "USGS Machine-to-Machine",
+    "hyp3": "ASF HyP3",
+    "dhus": "a DHuS hub",
+    "eumetsat": "the EUMETSAT Data Store",
+    "directory": "a web server that lists its folders",
+    "ftp": "an FTP server",
+    "s3": "an S3 bucket",
+    "resto": "CDSE's OpenSearch as it was in 2023",
+}
+"""As in `stages.yaml`, which `--help` does not wait for."""
+
+
 @click.group()
 def simulate() -> None:
-    """Make products that need no account and no network."""
+    """Products and providers that need no account and no network.
+
+    `products` writes products into a folder; the other names start a provider on this machine that has them, and print the account
+    and the lines for eolake.toml that point at it.
+    """
 
 
 @simulate.command()
@@ -62,3 +83,33 @@ def _one(folder: Path, landscape: Landscape, kind: str, when: datetime | None, s
         baseline=baseline,
         cloud=cloud,
     )
+
+
+def _provider(name: str, about: str) -> click.Command:
+    """`eolake simulate NAME`."""
+
+    @click.command(name, help=f"Run {about}, until Ctrl-C.", short_help=about)
+    @click.option(
+        "--products", type=click.Path(file_okay=False, path_type=Path), help="What it has.  [default: products made for the occasion]"
+    )
+    @click.option("--size", type=int, help="Side of products that are made, as for `products`.")
+    @click.option("--recent", is_flag=True, help="Its products were published a moment ago, not after their sensing.")
+    @click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="[default: any free one]")
+    @click.option(
+        "--faults", default="none", show_default=True, metavar="NAME|FILE", help="How it misbehaves: flaky, slow, busy, hostile, retired, …"
+    )
+    @click.option("--connections", type=click.IntRange(1), metavar="N", help="Files of one account at once.")
+    @click.option("--rate", type=click.FloatRange(1), metavar="BYTES/s", help="Of each connection.")
+    @click.option("--seed", default=0, show_default=True, help="Another seed, other faults.")
+    @click.option("--max-time", type=Duration(), metavar="TIME", help="End by itself after this long: 50m, 2h.")
+    @pass_invocation
+    def run(call: Invocation, **options: Any) -> None:
+        from eolake.ingest.simulators.running import Run
+
+        Run(call=call, name=name, **options).until_stopped()
+
+    return run
+
+
+for _name, _about in PROVIDERS.items():
+    simulate.add_command(_provider(_name, _about))

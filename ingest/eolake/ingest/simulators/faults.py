@@ -160,11 +160,20 @@ class When(Model):
     """Glob."""
 
 
+FILES = ("/f/*", "/zip/*", "*/$value", "*/files/*", "*/download-staging/*", "/data/download/*", "/archive/*[!/]", "/eolake-simulator/*")
+"""Paths that are files in one of the dialects: what `@files` stands for."""
+
+
+def path_matches(path: str, glob: str) -> bool:
+    """Whether a glob, or `@files`, means this path."""
+    return any(fnmatchcase(path, one) for one in FILES) if glob == "@files" else fnmatchcase(path, glob)
+
+
 class Rule(Model):
     """Which requests, and what goes wrong with them."""
 
     match: str = "*"
-    """Glob of the path."""
+    """Glob of the path; `@files`: all that are products."""
     method: str | None = None
     nth: tuple[PositiveInt, ...] = ()
     """Only the first, third, …"""
@@ -209,6 +218,8 @@ class Behaviour(Model):
     about: str = ""
     rules: tuple[Rule, ...] = ()
     limits: Limits = Limits()
+    ftp: Mapping[str, Any] = {}
+    """Fields of FtpFaults, for an FTP server."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -265,7 +276,7 @@ def _about(rule: Rule, request: Request, account: str, token_age: float) -> bool
     when = rule.when
     start = range_start(request)
     return (
-        fnmatchcase(request.path, rule.match)
+        path_matches(request.path, rule.match)
         and (rule.method is None or rule.method == request.method)
         and (when.ranged is None or when.ranged == (start is not None))
         and (when.range_ge is None or (start is not None and start >= when.range_ge))

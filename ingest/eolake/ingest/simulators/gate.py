@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict, deque
-from fnmatch import fnmatchcase
 
-from eolake.ingest.simulators.faults import Limits
+from eolake.ingest.simulators.faults import Limits, path_matches
 from eolake.ingest.simulators.stats import Stats
 
 MINUTE = 60.0
@@ -46,7 +45,7 @@ class Gate:
 
     def concerns(self, path: str) -> bool:
         """Whether requests to this path are limited at all."""
-        return any(fnmatchcase(path, glob) for glob in self.limits.paths)
+        return any(path_matches(path, glob) for glob in self.limits.paths)
 
     def frequent(self, account: str) -> bool:
         """Counts a request; True when it is one too many of this minute."""

@@ -115,6 +115,10 @@ class Server:
 
     # --- what tests and users set ---
 
+    def handle(self, handler: Handler) -> None:
+        """Asks this handler too, before all others."""
+        self._handlers = (handler, *self._handlers)
+
     def script(self, rules: Sequence[Rule | Mapping[str, Any]], *, seed: int | None = None) -> None:
         """These rules from now on, counted from zero. Raises ConfigError for a rule that is none."""
         self._seed = self._seed if seed is None else seed
