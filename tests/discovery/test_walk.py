@@ -150,7 +150,7 @@ def test_d02_what_was_published_late_is_found_by_the_next_pass(lake: Lake, catal
     assert (report.new, days(lake)[13]) == (1, (5, 5))
 
 
-def test_d10_d_same_name_with_a_new_id_is_another_granule_of_the_same_scene(lake: Lake, catalogue_of: Open) -> None:
+def test_d10_the_same_name_with_a_new_id_is_another_granule_of_the_same_scene(lake: Lake, catalogue_of: Open) -> None:
     first = product(1, T0)
     again = dict(first, Id=product(2, T0)["Id"], PublicationDate=product(1, T0 + DAY)["PublicationDate"])
     _, provider = catalogue_of([first, again])

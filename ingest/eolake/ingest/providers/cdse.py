@@ -24,6 +24,8 @@ TILES = 10
 CORNERS = 60
 """Of an area; one with more is asked for by its bounding box, and the rest is filtered."""
 EXPAND = ("Attributes", "Assets")
+DOUBTS = frozenset({Kind.CORRUPT, Kind.GONE, Kind.OFFLINE})
+"""Faults after which what was known of a product may be wrong."""
 
 
 class ODataProvider:
@@ -43,7 +45,7 @@ class ODataProvider:
 
     def search(self, query: Query) -> Iterator[Offer]:
         """The products that match, each once. Raises ProviderFault, ConfigError when the collection is unknown."""
-        asked = self._collection(query.collection) + self._times(query) + self._space(query) + self._measures(query)
+        asked = self.criteria(query)
         seen: set[str] = set()
         for names in self._names(query):
             for document in self._list("Products", [*asked, *names], "PublicationDate", since=query.since, until=query.until):
@@ -57,8 +59,7 @@ class ODataProvider:
     def resolve(self, granule: Granule) -> Sequence[Part]:
         """The archive and its quicklook. After a failed attempt the catalogue is asked again: a digest may have been wrong, a product
         may have got a new id. ProviderFault: offline, gone, and `config` when the whole service is."""
-        again = granule.attempts > 1 or granule.fault is not None or not granule.detail.get("digests")
-        known = self._now(granule) if again else None
+        known = self._latest(granule)
         identity, detail = (known.id, known.detail) if known else (granule.id, granule.detail)
         if detail.get("online") is False:
             raise ProviderFault(f"{granule.name} is offline at {self.name} and can't be ordered by its API", Kind.OFFLINE)
@@ -95,6 +96,10 @@ class ODataProvider:
         """Nothing: the catalogue is public."""
         return {}
 
+    def criteria(self, query: Query) -> list[str]:
+        """What of a query the catalogue can judge by itself, as terms of the filter of a listing or of a subscription."""
+        return self._collection(query.collection) + self._times(query) + self._space(query) + self._measures(query)
+
     def offer_of(self, document: Mapping[str, Any], collection: str | None = None) -> Offer | None:
         """The offer that a record of the catalogue or a notification makes; None when it has no identity.
 
@@ -115,6 +120,18 @@ class ODataProvider:
         if not isinstance(document, Mapping):
             raise ProviderFault(f"{shown(url)} answered something that is no product", Kind.TRANSIENT, host=host_of(url))
         return self.offer_of(document)
+
+    def _latest(self, granule: Granule) -> Offer | None:
+        """The product as the catalogue has it now; None when what was known before will do."""
+        enough = bool(granule.detail.get("digests")) and granule.fault not in DOUBTS
+        if enough and granule.attempts <= 1 and granule.fault is None:
+            return None
+        try:
+            return self._now(granule)
+        except ProviderFault as fault:
+            if enough and fault.kind in {Kind.TRANSIENT, Kind.RATE}:
+                return None  # a catalogue that is down is no reason not to download
+            raise
 
     def _now(self, granule: Granule) -> Offer:
         """By its id, else by its name: a product that was published again has another id."""
