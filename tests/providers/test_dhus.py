@@ -232,9 +232,7 @@ def test_t31_archived_product_is_ordered_once_and_fetched_when_it_is_online(
     assert hub.orders == [offer.id]
 
 
-def test_t31_used_up_quota_waits_and_busy_is_no_fault_of_the_product(
-    archive: Archive, server: Server, hub: DhusDialect, provider: DhusProvider
-) -> None:
+def test_t31_used_up_quota_waits(archive: Archive, server: Server, hub: DhusDialect, provider: DhusProvider) -> None:
     hub.quota = 0
     archive.replace(record(0, online=False))
     offer = next(provider.search(Query()))
