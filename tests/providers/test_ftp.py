@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,60 +9,30 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from pyftpdlib.authorizers import DummyAuthorizer
-from pyftpdlib.handlers import FTPHandler, TLS_FTPHandler
-from pyftpdlib.ioloop import IOLoop
-from pyftpdlib.servers import FTPServer
 
 from eolake.catalog.errors import ConfigError
 from eolake.ingest.faults import Kind, ProviderFault
 from eolake.ingest.logins import open_login
 from eolake.ingest.providers.base import ProviderConfig, Query
 from eolake.ingest.providers.ftp import FtpProvider, parse_list, parse_mlsd
+from eolake.ingest.simulators.certificates import Certificate, make_certificate
+from eolake.ingest.simulators.ftp import FtpFaults, FtpServer
 
 from .support import DAY, granule
 
 NOW = datetime(2024, 2, 10, tzinfo=UTC)
 
 
-class Site:
-    """An FTP server in a thread."""
+PASSWORD = "canary-pass"
+ACCOUNTS = {"anonymous": "", "u": PASSWORD}
 
-    def __init__(self, root: Path, *, handler: type[FTPHandler] = FTPHandler, **settings: Any) -> None:
-        logging.getLogger("pyftpdlib").setLevel(logging.CRITICAL)
-        authorizer = DummyAuthorizer()
-        authorizer.add_anonymous(str(root))
-        authorizer.add_user("u", "canary-pass", str(root))
-        self.commands: list[str] = []
-        site = self
 
-        class Handler(handler):  # type: ignore[valid-type,misc]
-            def pre_process_command(self, line: str, cmd: str, arg: str) -> Any:
-                site.commands.append(cmd)
-                return super().pre_process_command(line, cmd, arg)
+def site_of(root: Path, **faults: Any) -> FtpServer:
+    return FtpServer(root, accounts=ACCOUNTS, faults=FtpFaults(**faults))
 
-        Handler.authorizer = authorizer
-        for name, value in settings.items():
-            setattr(Handler, name, value)
-        self.loop = IOLoop()
-        self.server = FTPServer(("127.0.0.1", 0), Handler, ioloop=self.loop)
-        self.port: int = self.server.socket.getsockname()[1]
-        self.ended = threading.Event()
-        self.thread = threading.Thread(target=self.run)
 
-    def run(self) -> None:
-        while not self.ended.is_set():
-            self.server.serve_forever(timeout=0.02, blocking=False)
-
-    def __enter__(self) -> Self:
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.ended.set()
-        self.thread.join()
-        self.server.close_all()
-        self.loop.close()
+def commands(site: FtpServer) -> list[str]:
+    return [name for name, _ in site.stats.commands]
 
 
 @pytest.fixture
@@ -97,7 +65,7 @@ def found(provider: FtpProvider) -> list[Any]:
 
 
 def test_t33_mlsd_size_and_mdtm(root: Path) -> None:
-    with Site(root) as site:
+    with site_of(root) as site:
         provider = FtpProvider(configuration(site.port))
         offers = found(provider)
         assert [(offer.name, offer.size) for offer in offers] == [(f"product {n} ü", n + 1) for n in range(6)]
@@ -106,86 +74,69 @@ def test_t33_mlsd_size_and_mdtm(root: Path) -> None:
         [part] = provider.resolve(granule(offers[2]))
         assert part.url == f"ftp://127.0.0.1:{site.port}/pub/2024/02/03/product%202%20%C3%BC.zip"
         assert (part.size, part.name) == (3, "product 2 ü.zip")
-        assert {"MLSD", "SIZE", "MDTM"} <= set(site.commands)
-        assert site.commands.count("USER") == 1  # one control connection for all of it
+        assert {"MLSD", "SIZE", "MDTM"} <= set(commands(site))
+        assert site.stats.count("USER") == 1  # one control connection for all of it
         provider.close()
 
 
 def test_t33_list_where_mlsd_is_not_known(root: Path) -> None:
-    commands = {name: value for name, value in FTPHandler.proto_cmds.items() if name != "MLSD"}
-    with Site(root, proto_cmds=commands) as site:
+    with site_of(root, no_mlsd=True) as site:
         provider = FtpProvider(configuration(site.port))
         offers = found(provider)
         assert [(offer.name, offer.size) for offer in offers] == [(f"product {n} ü", n + 1) for n in range(6)]
         assert offers[0].fingerprint.startswith("size:1,day:")  # the time of day is not there for long
-        assert site.commands.count("MLSD") == 1  # asked once
+        assert site.stats.count("MLSD") == 1  # asked once
         provider.close()
 
 
 @pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    import ipaddress
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "site.pem"
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
-    return path
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
-def secure(root: Path, certificate: Path) -> Iterator[Site]:
-    settings = {"certfile": str(certificate), "tls_control_required": True, "tls_data_required": True, "ssl_context": None}
-    with Site(root, handler=TLS_FTPHandler, **settings) as site:
+def secure(root: Path, certificate: Certificate) -> Iterator[FtpServer]:
+    with FtpServer(root, accounts=ACCOUNTS, certificate=certificate) as site:
         yield site
 
 
 def test_t33_tls_on_both_connections_with_a_password(
-    secure: Site, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    secure: FtpServer, certificate: Certificate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SITE_USERNAME", "u")
-    monkeypatch.setenv("SITE_PASSWORD", "canary-pass")
+    monkeypatch.setenv("SITE_PASSWORD", PASSWORD)
     config = configuration(
-        secure.port, "ftps", auth={"kind": "ftp"}, auth_hosts=(f"127.0.0.1:{secure.port}",), options={"ca_file": str(certificate)}
+        secure.port, "ftps", auth={"kind": "ftp"}, auth_hosts=(f"127.0.0.1:{secure.port}",), options={"ca_file": str(certificate.authority)}
     )
     provider = FtpProvider(config, open_login(config, "env:SITE", state=tmp_path))
     assert len(found(provider)) == 6
-    assert {"AUTH", "PROT", "USER", "PASS"} <= set(secure.commands)
-    assert secure.commands.index("AUTH") < secure.commands.index("USER")
+    said = commands(secure)
+    assert {"AUTH", "PROT", "USER", "PASS"} <= set(said)
+    assert said.index("AUTH") < said.index("USER")
+    assert said.count("AUTH") == 1
     provider.close()
 
 
-def test_t33_a_certificate_that_nobody_vouches_for_is_refused(secure: Site) -> None:
+def test_t33_the_tls_session_is_taken_up_again(root: Path, certificate: Certificate) -> None:
+    with FtpServer(root, accounts=ACCOUNTS, certificate=certificate, faults=FtpFaults(session_reuse=True)) as site:
+        provider = FtpProvider(configuration(site.port, "ftps", options={"ca_file": str(certificate.authority)}))
+        assert len(found(provider)) == 6
+        provider.close()
+
+
+def test_t33_a_certificate_that_nobody_vouches_for_is_refused(secure: FtpServer) -> None:
     provider = FtpProvider(configuration(secure.port, "ftps"))
     with pytest.raises(ProviderFault) as fault:
         found(provider)
     assert fault.value.kind is Kind.CONFIG
-    assert "PASS" not in secure.commands
+    assert "PASS" not in commands(secure)
     provider.close()
 
 
 def test_t18_a_refused_password_is_no_secret_in_the_message(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SITE_USERNAME", "u")
     monkeypatch.setenv("SITE_PASSWORD", "canary-wrong")
-    with Site(root, auth_failed_timeout=0) as site:
+    with site_of(root) as site:
         config = configuration(site.port, auth={"kind": "ftp"}, auth_hosts=(f"127.0.0.1:{site.port}",))
         provider = FtpProvider(config, open_login(config, "env:SITE", state=tmp_path))
         with pytest.raises(ProviderFault) as fault:
@@ -196,14 +147,12 @@ def test_t18_a_refused_password_is_no_secret_in_the_message(root: Path, tmp_path
 
 
 def test_t33_too_many_sessions_are_a_limit_and_no_fault(root: Path) -> None:
-    with Site(root) as site:
-        site.server.max_cons = 2  # the listening socket counts
-        with Holding(site.port):
-            provider = FtpProvider(configuration(site.port))
-            with pytest.raises(ProviderFault) as fault:
-                found(provider)
-            assert (fault.value.kind, fault.value.status) == (Kind.RATE, 421)
-            provider.close()
+    with site_of(root, connections=1) as site, Holding(site.port):
+        provider = FtpProvider(configuration(site.port))
+        with pytest.raises(ProviderFault) as fault:
+            found(provider)
+        assert (fault.value.kind, fault.value.status) == (Kind.RATE, 421)
+        provider.close()
 
 
 class Holding:
@@ -223,7 +172,7 @@ class Holding:
 
 
 def test_d14_a_base_that_is_gone_is_an_alarm(root: Path) -> None:
-    with Site(root) as site:
+    with site_of(root) as site:
         config = configuration(site.port, collections={"c": {"path": "nowhere", "match": "*"}})
         provider = FtpProvider(config)
         with pytest.raises(ProviderFault) as fault:
@@ -233,7 +182,7 @@ def test_d14_a_base_that_is_gone_is_an_alarm(root: Path) -> None:
 
 
 def test_a_file_that_went_away_is_gone(root: Path) -> None:
-    with Site(root) as site:
+    with site_of(root) as site:
         provider = FtpProvider(configuration(site.port))
         offer = found(provider)[0]
         next((root / "pub/2024/02/01").glob("*.zip")).unlink()
@@ -253,6 +202,21 @@ def test_a_site_that_does_not_answer_is_a_passing_fault() -> None:
         found(provider)
     assert fault.value.kind is Kind.TRANSIENT
     provider.close()
+
+
+def test_t33_dos_listing_over_the_wire(root: Path) -> None:
+    with site_of(root, no_mlsd=True, listing="dos") as site:
+        provider = FtpProvider(configuration(site.port))
+        assert [(offer.name, offer.size) for offer in found(provider)] == [(f"product {n} ü", n + 1) for n in range(6)]
+        provider.close()
+
+
+def test_t33_a_site_without_size_leaves_what_the_listing_said(root: Path) -> None:
+    with site_of(root, no_size=True) as site:
+        provider = FtpProvider(configuration(site.port))
+        [part] = provider.resolve(granule(found(provider)[3]))
+        assert part.size == 4
+        provider.close()
 
 
 def test_mlsd_lines() -> None:
