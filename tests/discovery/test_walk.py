@@ -204,6 +204,17 @@ def test_b1g_the_founders_catalogue_that_is_gone_would_be_noticed(status: int, l
     assert "urls" in alarm["text"]
 
 
+def test_d14_a_provider_that_says_itself_that_its_service_retired(lake: Lake) -> None:
+    class Closed(Listed):
+        @override
+        def search(self, query: Query) -> Iterator[Offer]:
+            raise ProviderFault("the hub has closed", Kind.CONFIG, code="retired")
+
+    with pytest.raises(ProviderFault, match="closed"):
+        discover(lake, replace(FEED, provider="site"), Closed([]), until=NOW)
+    assert rows(lake, "select provider, kind from eolake.alarm") == [{"provider": "site", "kind": "retired"}]
+
+
 def test_a_passing_fault_keeps_what_was_found_and_raises_no_alarm(lake: Lake, catalogue_of: Open) -> None:
     catalogue, provider = catalogue_of([product(n, T0 + n * DAY / 4) for n in range(8)], kind=Failing)
     with pytest.raises(ProviderFault) as caught:

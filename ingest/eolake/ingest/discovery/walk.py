@@ -34,7 +34,7 @@ DAY = timedelta(days=1)
 PATIENCE = 3.0
 """Seconds to wait for another pass of the same feed to end."""
 RETIRED = "retired"
-"""Kind of the alarm: the service is not there any more."""
+"""Kind of the alarm, and code of the faults of providers that know it: the service is not there any more."""
 GONE = frozenset({404, 410})
 
 Stop = Callable[[], bool]
@@ -87,7 +87,7 @@ def discover(
 
 def retired(fault: ProviderFault) -> bool:
     """Whether a search that ended like this means that the whole service is gone, and not one product."""
-    return fault.kind is Kind.GONE and fault.status in GONE
+    return fault.code == RETIRED or (fault.kind is Kind.GONE and fault.status in GONE)
 
 
 def alarm(connection: Connection, provider: str, fault: ProviderFault) -> None:
