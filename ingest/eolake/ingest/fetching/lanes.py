@@ -20,22 +20,25 @@ from eolake.catalog.failpoints import failpoint
 from eolake.catalog.lake import Connection, Lake
 from eolake.catalog.ledger import publications, slots, transfers
 from eolake.catalog.ledger import raw as ledger_raw
-from eolake.catalog.ledger.transfers import Claim, RawFile
+from eolake.catalog.ledger.slots import Account
+from eolake.catalog.ledger.transfers import Claim, RawFile, Slot
 from eolake.catalog.store import Store, open_store
 from eolake.ingest.faults import Kind, ProviderFault
 from eolake.ingest.fetching import raw
-from eolake.ingest.fetching.accounts import Accounts
+from eolake.ingest.fetching.accounts import ANONYMOUS, Accounts
 from eolake.ingest.fetching.desk import Desk
 from eolake.ingest.fetching.messages import FetchOrder, Said
 from eolake.ingest.link import Link
 from eolake.ingest.owner import dead, machine, own_name
-from eolake.ingest.providers.base import Part
+from eolake.ingest.providers.base import Part, ProviderConfig
 from eolake.ingest.settings import WorkerSettings
 from eolake.ingest.transfer.base import Fetched, Limits
 from eolake.ingest.transfer.engine import Engine, Stopped
 
 POLL = 0.5
 """Seconds between two looks for work by an idle lane."""
+TURN = 30.0
+"""Seconds after which a lane leaves its connection to others, so that all providers are served."""
 RENEWALS = 3
 """Times that a granule's URLs are made anew in one attempt, because they expired."""
 LOOK = 5.0
@@ -138,11 +141,9 @@ class Fetcher:
             held = list(self._held.values())
         if not held:
             return
-        lost = self.link.run(lambda c: transfers.keep(c, [h.claim for h in held], self.lease))
-        gone = {claim.lease.fence for claim in lost}
+        lost = self.link.run(lambda c: transfers.keep(c, [(h.claim, h.won) for h in held], self.lease))
         for one in held:
-            if one.claim.lease.fence in gone:
-                one.lost = True
+            one.lost = one.lost or one.claim.lease.fence in lost
 
     def _flush(self) -> None:
         """Bytes received since the last time, for the budgets."""
@@ -162,8 +163,10 @@ class Fetcher:
                 if self._refused.get(name) != str(error):
                     self._refused[name] = str(error)
                     log.error("nothing is fetched from %s: %s", name, error)  # noqa: TRY400 -- the message says it all
-        if configs:
-            self.link.run(lambda c: slots.configure(c, configs))
+        accounts = [account for config in configs for account in accounts_of(config)]
+        if accounts:
+            self.link.run(lambda c: slots.configure(c, accounts))
+        self.link.run(slots.grow)
         self._providers = tuple(config.name for config in configs)
         owners = self.link.run(slots.owners)
         gone = dead(owners - {self._owner})
@@ -195,12 +198,12 @@ class Fetcher:
         """Whether all is to end soon."""
         return self._stop.is_set()
 
-    def claim(self) -> Held | None:
-        """A granule and a connection; None when there is nothing to do."""
-        if not self._providers or time.monotonic() < self._full_until:
+    def claim(self, slot: Slot | None) -> Held | None:
+        """A granule and a connection, or a granule for the connection `slot`; None when there is nothing to do."""
+        if not self._providers or self.stopping or time.monotonic() < self._full_until:
             return None
         providers, only = self._providers, self.order.only
-        claim = self.link.run(lambda c: transfers.claim(c, owner=self._owner, lease=self.lease, providers=providers, only=only))
+        claim = self.link.run(lambda c: transfers.claim(c, owner=self._owner, lease=self.lease, providers=providers, only=only, slot=slot))
         if claim is None:
             return None
         held = Held(claim)
@@ -220,6 +223,10 @@ class Fetcher:
             self._traffic[held.claim.credential_id] += count
             self._grown[held.claim.granule.granule_id] += count
 
+    def free(self, slot: Slot) -> None:
+        """The connection is closed."""
+        self.link.run(lambda c: slots.free(c, owner=self._owner, credential_id=slot.credential_id, n=slot.n))
+
     def rest(self) -> None:
         """The disk is full: nobody writes for a while."""
         self._full_until = time.monotonic() + FULL
@@ -230,38 +237,48 @@ class Fetcher:
 
 
 class Lane:
-    """One thread, one connection to a provider at a time."""
+    """One thread, one connection to a provider at a time, kept open from granule to granule."""
 
     def __init__(self, fetcher: Fetcher) -> None:
         self.fetcher, self.link = fetcher, fetcher.link
         self._engine: Engine | None = None
-        self._account: tuple[str, str] | None = None
+        self._slot: Slot | None = None
+        self._since = 0.0
 
     def run(self) -> None:
         """Until the process ends."""
         try:
             while not self.fetcher.stopping:
-                held = self.fetcher.claim()
+                held = self._next()
                 if held is None:
-                    self._hang_up()
                     self.fetcher.wait(POLL)
-                    continue
-                self._work(held)
+                else:
+                    self._work(held)
         finally:
             self._hang_up()
 
+    def _next(self) -> Held | None:
+        """For the connection that is open, as long as it was not long; else for any."""
+        if self._slot is not None and time.monotonic() - self._since < TURN:
+            held = self.fetcher.claim(self._slot)
+            if held is not None:
+                return held
+        self._hang_up()
+        held = self.fetcher.claim(None)
+        if held is not None:
+            self._slot, self._since = Slot(credential_id=held.claim.credential_id, n=held.claim.n), time.monotonic()
+        return held
+
     def _hang_up(self) -> None:
-        """An idle lane holds no connection."""
+        """Close the connection, and only then let somebody else have it."""
         if self._engine is not None:
             self._engine.close()
             self._engine = None
+        slot, self._slot = self._slot, None
+        if slot is not None:
+            self.fetcher.free(slot)
 
-    def _dial(self, claim: Claim) -> Engine:
-        """The engine; another account gets another connection."""
-        account = (claim.provider, claim.credential)
-        if account != self._account:
-            self._hang_up()
-            self._account = account
+    def _dial(self) -> Engine:
         if self._engine is None:
             self._engine = Engine(limits=self.fetcher.limits)
         return self._engine
@@ -292,6 +309,8 @@ class Lane:
     def _fetch(self, held: Held) -> list[RawFile]:
         fetcher, claim = self.fetcher, held.claim
         granule, prefix = claim.granule, raw.prefix(claim.granule, claim.lease)
+        if granule.faults >= fetcher.settings.deaths:
+            raise BadProduct(f"{granule.faults} workers died while they fetched it")
         with Desk(Path(fetcher.order.base), granule, claim.lease) as desk:
             fetched = self._bring(held, desk)
             failpoint("fetch:downloaded")
@@ -336,7 +355,7 @@ class Lane:
         claim = held.claim
         login = self.fetcher.accounts.login(claim.provider, claim.credential)
         try:
-            one = self._dial(claim).fetch(
+            one = self._dial().fetch(
                 part,
                 desk.path(name),
                 login=login if part.login else None,
@@ -387,6 +406,12 @@ class Lane:
     def _tell(self, claim: Claim, kind: str, **more: object) -> None:
         granule = claim.granule
         self.fetcher.say(Said(kind=kind, granule_id=granule.granule_id, name=granule.name, provider=claim.provider, **more))  # type: ignore[arg-type]
+
+
+def accounts_of(config: ProviderConfig) -> list[Account]:
+    """The accounts of a provider; one that needs none has an anonymous one."""
+    shared = {"provider": config.name, "connections": config.connections, "budget": config.budget, "release_lag": config.release_lag}
+    return [Account(name=name, **shared) for name in config.credentials or (ANONYMOUS,)]  # type: ignore[arg-type]
 
 
 def _file(name: str, part: Part, fetched: Fetched, key: str) -> RawFile:

@@ -48,25 +48,36 @@ create table eolake.credential (
     cooldown_until timestamptz not null default '-infinity',
     disabled       text,
     budget         bigint,
+    release_lag    interval not null default interval '0',
+    retired        boolean not null default false,
     unique (provider, name)
 );
 
 comment on table eolake.credential is 'An account of a provider: a reference to its secret, never the secret.';
 comment on column eolake.credential.allowed is 'Connections in use at most right now: halved by 429, one more after ten clean minutes';
 comment on column eolake.credential.budget is 'Bytes in 30 days; null: no limit';
+comment on column eolake.credential.release_lag is 'For so long the provider may count a connection that was closed';
+comment on column eolake.credential.retired is 'Not in the settings any more';
 
 create table eolake.slot (
     credential_id  bigint not null references eolake.credential on delete cascade,
     n              integer not null,
     owner          text,
     granule_id     bigint,
+    fence          bigint,
+    bytes          bigint not null default 0,
+    began_at       timestamptz,
     leased_until   timestamptz not null default '-infinity',
     cooldown_until timestamptz not null default '-infinity',
     primary key (credential_id, n)
 );
 
 comment on table eolake.slot is 'One TCP connection of one account: a leased row. Free when both times are past.';
+comment on column eolake.slot.fence is 'Of the lease on the granule that it is used for';
+comment on column eolake.slot.bytes is 'Received for that granule since began_at';
 comment on column eolake.slot.cooldown_until is 'The provider may count a closed connection for a while longer';
+
+create index slot_owner on eolake.slot (owner) where owner is not null;
 
 create table eolake.traffic (
     credential_id bigint not null references eolake.credential on delete cascade,
@@ -85,7 +96,6 @@ create table eolake.host (
     bad        integer not null default 0,
     trips      integer not null default 0,
     open_until timestamptz not null default '-infinity',
-    trial_by   text,
     primary key (provider, host)
 );
 
@@ -149,3 +159,81 @@ create table eolake.alarm (
 comment on table eolake.alarm is 'Something that a person must look at; one row as long as it lasts.';
 
 create unique index alarm_open on eolake.alarm (provider, kind) where cleared_at is null;
+
+create function eolake.spent(_credential_id bigint) returns bigint
+language sql stable
+set search_path = pg_catalog
+as $$ select coalesce(sum(bytes), 0)::bigint from eolake.traffic
+      where credential_id = _credential_id and hour > eolake.clock() - interval '30 days' $$;
+
+comment on function eolake.spent is 'Bytes that a credential received in the last 30 days';
+
+create function eolake.claim_transfer(
+    _owner text, _lease interval, _providers text[], _only bigint[], _credential_id bigint, _n integer, _bulk_first boolean)
+returns table (granule_id bigint, credential_id bigint, n integer)
+language plpgsql
+set search_path = pg_catalog
+as $$
+declare
+    _now timestamptz := eolake.clock();
+    _account record;
+    _granule bigint;
+    _slot integer;
+    _fence bigint;
+begin
+    for _account in  -- the least busy provider first, then the one that was not served for longest
+        select c.credential_id, c.provider from eolake.credential c
+        join eolake.provider p using (provider)
+        left join lateral (
+            select count(*) as taken from eolake.slot s
+            where s.credential_id = c.credential_id and greatest(s.leased_until, s.cooldown_until) > _now
+              and not (s.credential_id is not distinct from _credential_id and s.n = _n and s.owner = _owner)) t on true
+        where c.provider = any(_providers) and c.disabled is null and not c.retired and c.cooldown_until <= _now and t.taken < c.allowed
+          and (_credential_id is null or c.credential_id = _credential_id)
+          and (c.budget is null or eolake.spent(c.credential_id) < c.budget)
+          and not exists (select from eolake.host h where h.provider = c.provider and h.open_until > _now)
+        order by t.taken::float / c.allowed, p.served_at, c.credential_id
+    loop
+        perform from eolake.credential c where c.credential_id = _account.credential_id for update;  -- one claim at a time per account
+        perform from eolake.slot s, eolake.credential c
+        where c.credential_id = _account.credential_id and s.credential_id = c.credential_id
+          and greatest(s.leased_until, s.cooldown_until) > _now
+          and not (s.credential_id is not distinct from _credential_id and s.n = _n and s.owner = _owner)
+        group by c.credential_id having count(*) >= c.allowed;
+        continue when found;
+
+        select s.n into _slot from eolake.slot s
+        where s.credential_id = _account.credential_id
+          and case when _credential_id is null then greatest(s.leased_until, s.cooldown_until) <= _now else s.n = _n and s.owner = _owner end
+        order by s.n limit 1 for update skip locked;
+        continue when not found;
+
+        _granule := null;
+        for _priority in 0 .. 1 loop
+            select g.granule_id into _granule from eolake.granule g
+            where g.provider = _account.provider and g.state in ('queued', 'fetching') and g.next_try <= _now
+              and g.priority = case when _bulk_first then 1 - _priority else _priority end
+              and (_only is null or g.granule_id = any(_only))
+            order by g.next_try, g.granule_id limit 1 for update skip locked;
+            exit when found;
+        end loop;
+        continue when _granule is null;
+
+        update eolake.host h set open_until = _now + interval '30 seconds'  -- a host that was closed: this claim is the trial
+        where h.provider = _account.provider and h.trips > 0;
+        _fence := nextval('eolake.fence');
+        update eolake.granule g
+        set state = 'fetching', lease_owner = _owner, fence = _fence, attempts = g.attempts + 1,
+            faults = g.faults + (g.state = 'fetching')::integer, next_try = _now + _lease, waits_for = null, changed_at = _now
+        where g.granule_id = _granule;
+        update eolake.slot s
+        set owner = _owner, granule_id = _granule, fence = _fence, bytes = 0, began_at = _now, leased_until = _now + _lease
+        where s.credential_id = _account.credential_id and s.n = _slot;
+        update eolake.provider p set served_at = _now where p.provider = _account.provider;
+        return query select _granule, _account.credential_id, _slot;
+        return;
+    end loop;
+end $$;
+
+comment on function eolake.claim_transfer is
+    'Lease a due granule and a free connection of an account of its provider, both or neither. With a slot: only for that slot, which the owner holds.';

@@ -1,0 +1,83 @@
+"""Slots: one leased row per connection of each credential, so that limits hold over all processes and machines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+
+from psycopg.types.json import Jsonb
+
+from eolake.catalog.lake import Executor
+from eolake.catalog.queries import load_queries
+
+SQL = load_queries("eolake.catalog.ledger.queries", "slots")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A credential as the settings have it."""
+
+    provider: str
+    name: str
+    """The reference of its secret, never the secret."""
+    connections: int
+    budget: int | None = None
+    """Bytes in 30 days."""
+    release_lag: float = 0
+    """Seconds for which the provider still counts a connection that was closed."""
+
+
+def configure(connection: Executor, accounts: Sequence[Account]) -> None:
+    """Rows for these accounts and their connections; others of the same providers are used no more."""
+    connection.execute(SQL["configure"], {"accounts": Jsonb([asdict(account) for account in accounts])})
+
+
+def free(connection: Executor, *, owner: str, credential_id: int, n: int) -> None:
+    """The connection is closed."""
+    connection.execute(SQL["free"], {"owner": owner, "credential_id": credential_id, "n": n})
+
+
+def hold(connection: Executor, *, owner: str, credential_id: int, n: int) -> None:
+    """The connection stays open for the next granule of the same owner."""
+    connection.execute(SQL["hold"], {"owner": owner, "credential_id": credential_id, "n": n})
+
+
+def owners(connection: Executor) -> set[str]:
+    """Who holds a connection right now."""
+    return {row["owner"] for row in connection.execute(SQL["owners"])}
+
+
+def expire(connection: Executor, owners: Sequence[str]) -> None:
+    """Take the connections of owners that are dead; their providers may count them for a while yet."""
+    connection.execute(SQL["expire"], {"owners": list(owners)})
+
+
+def cool_down(connection: Executor, credential_id: int, rest: timedelta, *, shrink: bool) -> None:
+    """Let an account rest; `shrink`: and use half its connections afterwards."""
+    connection.execute(SQL["cool_down"], {"credential_id": credential_id, "rest": rest, "shrink": shrink})
+
+
+def grow(connection: Executor) -> None:
+    """One connection more for accounts that had ten clean minutes."""
+    connection.execute(SQL["grow"])
+
+
+def disable(connection: Executor, credential_id: int, reason: str) -> None:
+    """Use an account no more, until somebody enables it."""
+    connection.execute(SQL["disable"], {"credential_id": credential_id, "reason": reason})
+
+
+def enable(connection: Executor, provider: str | None = None) -> list[str]:
+    """Use disabled accounts again, of one provider or of all; `provider/name` of each."""
+    return [f"{row['provider']}/{row['name']}" for row in connection.execute(SQL["enable"], {"provider": provider})]
+
+
+def add_traffic(connection: Executor, credential_id: int, received: int) -> None:
+    """Bytes that came, for the budget of 30 days."""
+    connection.execute(SQL["add_traffic"], {"credential_id": credential_id, "bytes": received})
+
+
+def host_result(connection: Executor, provider: str, host: str, *, ok: bool) -> None:
+    """For the circuit breaker of a host."""
+    connection.execute(SQL["host_good" if ok else "host_bad"], {"provider": provider, "host": host})
