@@ -116,7 +116,7 @@ def plan(
 ) -> tuple[list[Wanted], list[Outcome]]:
     """The files that the archive is to have, and those that can't be because another job's has their name.
 
-    Of jobs that succeeded, have not expired and were requested not before `start`; the newest job has the name, whatever the order given."""
+    Of jobs that succeeded, have not expired and were requested not before `start`; the newest job has the name."""
     late = [job for job in jobs if start is None or job.requested is None or job.requested >= start]
     usable = [job for job in late if job.has_files(now)]
     newest = sorted(usable, key=lambda job: (job.requested.timestamp() if job.requested else 0, job.id), reverse=True)

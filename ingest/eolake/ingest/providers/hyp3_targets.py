@@ -122,6 +122,7 @@ class S3Target:
         place: dict[str, Any] = {"Bucket": self._bucket, "Key": self._key(wanted.name)}
         told = self._client.head_object(Bucket=wanted.bucket, Key=wanted.key)
         metadata = {**told.get("Metadata", {}), NOTE: source.etag or ""}
+        match: dict[str, Any] = {"CopySourceIfMatch": source.etag} if source.etag else {}
         upload = self._client.create_multipart_upload(
             **place, ContentType=told.get("ContentType", "binary/octet-stream"), Metadata=metadata
         )
@@ -282,7 +283,7 @@ def etag_of(path: Path, part: int | None) -> str:
             if part is None or count < part:
                 break
     if part is None:
-        return digests[0].hexdigest()
+        return str(digests[0].hexdigest())
     joined = hashlib.md5(b"".join(one.digest() for one in digests), usedforsecurity=False)
     return f"{joined.hexdigest()}-{len(digests)}"
 

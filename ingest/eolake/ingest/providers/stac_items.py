@@ -227,7 +227,8 @@ def _place(asset: Mapping[str, Any], reading: Reading) -> str:
     """Where an asset is taken from: of its own href and its alternates the first with the preferred scheme."""
     alternates = [entry.get("href") for entry in _mapping(asset.get("alternate")).values() if isinstance(entry, Mapping)]
     places = [str(place) for place in (asset["href"], *alternates) if isinstance(place, str)]
-    fitting = [place for place in places if urlsplit(place).scheme == reading.prefer]
+    wanted = {"http", "https"} if reading.prefer == "https" else {reading.prefer}
+    fitting = [place for place in places if urlsplit(place).scheme in wanted]
     return (fitting or places)[0]
 
 
