@@ -15,10 +15,14 @@ from pathlib import Path
 import pytest
 
 from eolake.catalog.errors import ConfigError
+from eolake.catalog.settings import load_settings
 from eolake.ingest.faults import Kind, ProviderFault
-from eolake.ingest.logins import LoginRefused, MissingSecret, open_login
+from eolake.ingest.logins import LoginRefused, MissingSecret, kinds, open_login
 from eolake.ingest.logins.kinds import TokenLogin
 from eolake.ingest.logins.tokens import Clock
+from eolake.ingest.providers.registry import provider_config
+from eolake.ingest.simulators.server import Server
+from eolake.ingest.simulators.tokens import Tokens as SimulatedTokens
 
 from .conftest import PASSWORD, Logins, Service, config
 
@@ -257,6 +261,36 @@ def test_t19_a_session_that_cannot_be_ended_does_not_stop_the_shutdown(
     service.answers = [(500, "")]
     mine.close()
     assert "could not be ended" in caplog.text
+
+
+def test_t30_a_silent_service_does_not_hold_up_the_shutdown(
+    service: Service, login: Callable[..., TokenLogin], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = login()
+    mine.headers(f"{service.url}/data")
+    assert mine.service.timeout == 30
+    monkeypatch.setattr(kinds, "HURRY", 0.1)
+    service.delay = 1
+    mine.close()
+    assert mine.service.timeout == 0.1
+    service.delay = 0
+
+
+def test_t19_the_session_of_the_preset_is_opened_and_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = SimulatedTokens({"u": "p"})
+    monkeypatch.setenv("CDSE_USERNAME", "u")
+    monkeypatch.setenv("CDSE_PASSWORD", "p")
+    with Server(tokens) as server:
+        (tmp_path / "eolake.toml").write_text(
+            f"[providers.cdse.urls]\ntoken = '{server.url}/auth/realms/CDSE/protocol/openid-connect/token'\n"
+            f"download = '{server.url}/odata/v1'\n"
+        )
+        preset = provider_config(load_settings(tmp_path / "eolake.toml"), "cdse")
+        mine = open_login(preset, "env:CDSE", state=tmp_path)
+        assert mine.headers(f"{server.url}/odata/v1/Products(1)/$value")["Authorization"].startswith("Bearer ")
+        assert tokens.sessions == 1
+        mine.close()
+        assert tokens.sessions == 0
 
 
 def test_client_credentials_are_revoked_at_the_end(service: Service, login: Callable[..., TokenLogin], timer: Timer) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 from eolake.catalog.errors import ConfigError
 from eolake.ingest.logins.base import Login
@@ -74,9 +75,12 @@ class _Wish:
         where = f"[providers.{self.config.name}] auth.{key}"
         return checked_url(self.auth.get(key) or self.config.urls.get(role), where, insecure=self.insecure)
 
-    def optional_url(self, key: str) -> str | None:
+    def beside(self, url: str, key: str) -> str | None:
+        """Another address of the login service; relative to the first one, so that both move together."""
+        if not self.auth.get(key):
+            return None
         where = f"[providers.{self.config.name}] auth.{key}"
-        return checked_url(self.auth[key], where, insecure=self.insecure) if self.auth.get(key) else None
+        return checked_url(urljoin(url, str(self.auth[key])), where, insecure=self.insecure)
 
     def service(self) -> Service:
         return Service.of(self.config.options.get("ca_file"))
@@ -113,14 +117,14 @@ def _oidc_password(wish: _Wish) -> Login:
         secret=wish.read,
         url=url,
         client=str(wish.auth.get("client_id", "cdse-public")),
-        session_url=wish.optional_url("session_url"),
+        session_url=wish.beside(url, "session_url"),
     )
     return TokenLogin(name=wish.reference, reach=wish.reach(), tokens=wish.tokens(grant, url), service=service)
 
 
 def _client_credentials(wish: _Wish) -> Login:
     service, url = wish.service(), wish.url("token_url", "token")
-    grant = ClientCredentials(service=service, secret=wish.read, url=url, revoke_url=wish.optional_url("revoke_url"))
+    grant = ClientCredentials(service=service, secret=wish.read, url=url, revoke_url=wish.beside(url, "revoke_url"))
     return TokenLogin(name=wish.reference, reach=wish.reach(), tokens=wish.tokens(grant, url), service=service)
 
 

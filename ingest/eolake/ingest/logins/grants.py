@@ -32,17 +32,18 @@ def sealed(url: str, *, insecure: bool = False) -> bool:
     return parts.scheme in {"https", "ftps", "s3"} or insecure or parts.hostname in LOOPBACK
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Service:
     """Small exchanges with a token endpoint; nothing of what is sent stands in an error."""
 
     pool: urllib3.PoolManager
+    timeout: float = 30
+    """Seconds without a byte."""
 
     @classmethod
-    def of(cls, ca_file: str | None = None, timeout: float = 30) -> Service:
-        """`timeout`: seconds without a byte."""
-        context = ssl.create_default_context(cafile=ca_file)
-        return cls(pool=urllib3.PoolManager(timeout=urllib3.Timeout(connect=10, read=timeout), ssl_context=context))
+    def of(cls, ca_file: str | None = None) -> Service:
+        """`ca_file`: whom it trusts, instead of all that the machine trusts."""
+        return cls(pool=urllib3.PoolManager(ssl_context=ssl.create_default_context(cafile=ca_file)))
 
     def ask(self, method: str, url: str, headers: Mapping[str, str], body: str | bytes | None = None) -> tuple[int, Any]:
         """(status, document or None). A connection that can't be made is tried again; nothing else, for it may have opened a session."""
@@ -58,7 +59,14 @@ class Service:
 
     def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: str | bytes | None) -> tuple[int, Any]:
         response = self.pool.request(
-            method, url, body=body, headers={"User-Agent": "eolake", **headers}, redirect=False, retries=False, preload_content=False
+            method,
+            url,
+            body=body,
+            headers={"User-Agent": "eolake", **headers},
+            timeout=urllib3.Timeout(connect=min(10, self.timeout), read=self.timeout),
+            redirect=False,
+            retries=False,
+            preload_content=False,
         )
         try:
             content = response.read(LIMIT, decode_content=True)

@@ -18,6 +18,8 @@ from eolake.ingest.logins.tokens import Tokens
 log = logging.getLogger(__name__)
 
 NOTHING: Mapping[str, str] = {}
+HURRY = 2.0
+"""Seconds that the login service has for its answer when a process ends."""
 KEEP = 300.0
 """Seconds for which S3 keys are kept; those of a role are renewed 15 minutes before their end."""
 PORTS = {"http": 80, "https": 443, "ftp": 21, "ftps": 990}
@@ -192,7 +194,8 @@ class TokenLogin(NoLogin):
         self.tokens.replace(stale.get(self.header, "").removeprefix(self.prefix))
 
     def close(self) -> None:
-        """End the session, if nobody else on this machine uses it."""
+        """End the session, if nobody else on this machine uses it; does not wait long for that."""
+        self.service.timeout = HURRY
         try:
             self.tokens.close()
         except (ProviderFault, OSError) as fault:

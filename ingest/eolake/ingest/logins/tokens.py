@@ -18,6 +18,8 @@ from eolake.ingest.faults import Kind, ProviderFault
 from eolake.ingest.logins.errors import LoginRefused
 from eolake.ingest.logins.secrets import Secret
 
+HURRY = 1.0
+"""Seconds that the end of a process waits for a login that is under way."""
 PAUSE = 10.0
 """Seconds for which a token that still works is used without asking again, when the service gives no new one."""
 MARGIN = 120.0
@@ -121,9 +123,13 @@ class Tokens:
 
     def close(self) -> None:
         """End the session if nobody else on this machine uses it. Raises ProviderFault."""
-        with self._guard:
+        if not self._guard.acquire(timeout=HURRY):
+            return  # a thread waits for the service: the session stays for the next process
+        try:
             users, self._users = self._users, None
             self._held = None
+        finally:
+            self._guard.release()
         if users is None:
             return
         try:
