@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.odata import Catalogue, Document, Open, config_at
+from support.odata import Catalogue, Document, Open, config_at, empty
 
+from eolake.catalog.lake import Lake
 from eolake.catalog.settings import load_settings
 from eolake.ingest.providers.cdse import ODataProvider
 from eolake.ingest.simulators.server import Server
+
+type FreshLake = Callable[[Path], AbstractContextManager[Lake]]
+
+
+@pytest.fixture(scope="module")
+def _lake_of_module(fresh_lake: FreshLake, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
+    with fresh_lake(tmp_path_factory.mktemp("lake")) as lake:
+        yield lake
+
+
+@pytest.fixture
+def lake(_lake_of_module: Lake) -> Lake:
+    """One database for the tests of a module, emptied for each: a clone takes longer than most of them."""
+    empty(_lake_of_module)
+    return _lake_of_module
 
 
 @pytest.fixture

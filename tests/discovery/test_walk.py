@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.rows import DictRow, dict_row
-from support.odata import DAY, T0, Catalogue, Open, product
+from support.odata import DAY, T0, Catalogue, Open, empty, product
 
 from eolake.catalog.errors import Busy
 from eolake.catalog.lake import Connection, Lake
@@ -369,19 +369,13 @@ def tables(lake: Lake) -> list[list[dict[str, Any]]]:
     return [rows(lake, query) for query in TABLES]
 
 
-def emptied(lake: Lake) -> None:
-    with lake.connect() as connection:
-        for table in ("event", "day", "cursor", "granule"):
-            connection.execute(f"delete from eolake.{table}")  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize("after", [False, True])
 def test_d07_a_crash_at_any_statement_and_a_rerun_give_the_same_tables(after: bool, lake: Lake, catalogue_of: Open) -> None:
     _, provider = catalogue_of([product(n, T0 + n * DAY / 3) for n in range(12)])
     discover(lake, FEED, provider, until=NOW)
     expected = tables(lake)
     for at in count(1):
-        emptied(lake)
+        empty(lake)
         try:
             discover(fragile(lake, at=at, after=after), FEED, provider, until=NOW)
         except Crash:
@@ -407,7 +401,7 @@ def test_d07_any_series_of_crashes_and_stops_gives_the_same_tables(
     crashes: list[tuple[int, bool, int]], page: int, lake: Lake, catalogue_of: Open
 ) -> None:
     _, provider = catalogue_of([product(n, T0 + (n // 2) * DAY / 7) for n in range(40)], page=page)
-    emptied(lake)
+    empty(lake)
     for at, after, ticks in crashes:
         left = count()
         try:

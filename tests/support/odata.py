@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
+from eolake.catalog.lake import Lake
 from eolake.ingest.providers.base import ProviderConfig
 from eolake.ingest.providers.cdse import ODataProvider
 from eolake.ingest.providers.registry import provider_config
@@ -125,3 +126,10 @@ def config_at(url: str, settings: Any, **options: Any) -> ProviderConfig:
         collections=config.collections,
         options={**config.options, "retry_delay": 0, **options},
     )
+
+
+def empty(lake: Lake) -> None:
+    """Forget whatever discovery has written."""
+    with lake.connect() as connection, connection.transaction():
+        for table in ("event", "file", "day", "cursor", "alarm", "granule"):
+            connection.execute(f"delete from eolake.{table}")  # type: ignore[arg-type]
