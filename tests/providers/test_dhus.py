@@ -305,6 +305,22 @@ def test_resto_as_it_was_in_2023(archive: Archive) -> None:
         assert pool.request("GET", f"{url}?index=10002").status == 400
 
 
+def test_resto_of_the_simulator_says_what_the_real_one_said(samples: Path, archive: Archive) -> None:
+    import urllib3
+
+    pages = sorted((samples / "payloads/hls_downloader/mock_scihub_search_api").rglob("*index_1_yesterday.json"))
+    assert len(pages) == 2
+    with Server(RestoDialect(archive, behaviour="2023")) as server, urllib3.PoolManager() as pool:
+        ours = pool.request("GET", f"{server.url}/resto/api/collections/Sentinel2/search.json?maxRecords=10").json()
+    for path in pages:
+        real = json.loads(path.read_text("utf-8"))
+        assert set(ours) <= set(real)
+        assert set(ours["properties"]) - {"links"} <= set(real["properties"])
+        told = set(ours["features"][0]["properties"])
+        assert all(told <= set(feature["properties"]) for feature in real["features"])
+        assert {"url", "size"} <= set(real["features"][0]["properties"]["services"]["download"])
+
+
 def test_maintenance_page_with_status_200_is_transient(provider: DhusProvider, hub: DhusDialect) -> None:
     hub.closed = MAINTENANCE
     with pytest.raises(ProviderFault, match="maintenance") as fault:

@@ -42,8 +42,6 @@ def endpoint() -> Iterator[str]:
             client.put_object(Bucket="pub", Key=f"{base}/{name}", Body=name.encode() * (number + 1), ACL="public-read")
         client.put_object(Bucket="pub", Key=f"pre/{day:%Y/%m/%d}/single {number}.nc", Body=b"x" * number, ACL="public-read")
     client.put_object(Bucket="pub", Key="pre/2024/", Body=b"")
-    for number in range(1100):
-        client.put_object(Bucket="pub", Key=f"many/{number:05}.nc", Body=b"x", ACL="public-read")
     client.close()
     yield url
     server.stop()
@@ -55,7 +53,7 @@ def configuration(endpoint: str, **place: Any) -> ProviderConfig:
         kind="s3",
         urls={"base": "s3://pub/pre"},
         collections={"c": {"path": "{:%Y/%m/%d}", "depth": 0, "relist": 30, **place}},
-        options={"s3": {"endpoint_url": endpoint, "path_style": True}},
+        options={"s3": {"endpoint_url": endpoint, "path_style": True, "attempts": 1}},
     )
 
 
@@ -88,9 +86,23 @@ def test_files_as_products_with_etags(endpoint: str) -> None:
     provider.close()
 
 
-def test_more_than_a_page(endpoint: str) -> None:
-    config = replace(configuration(endpoint), urls={"base": "s3://pub"}, collections={"c": {"path": "many"}})
-    assert len(found(S3Provider(config))) == 1100
+def test_more_than_a_page() -> None:
+    keys = [f"many/{number:05}.nc" for number in range(2500)]
+
+    def bucket(request: Request) -> Response:
+        first = int(request.get("continuation-token") or 0)
+        lines = "".join(
+            f"<Contents><Key>{key}</Key><LastModified>2024-02-01T00:00:00Z</LastModified><ETag>e</ETag><Size>1</Size></Contents>"
+            for key in keys[first : first + 1000]
+        )
+        more = first + 1000 < len(keys)
+        token = f"<NextContinuationToken>{first + 1000}</NextContinuationToken>" if more else ""
+        body = f"<ListBucketResult><IsTruncated>{str(more).lower()}</IsTruncated>{token}{lines}</ListBucketResult>"
+        return Response(headers={"Content-Type": "application/xml"}, body=body.encode())
+
+    with Server(bucket) as server:
+        config = replace(configuration(server.url), urls={"base": "s3://pub"}, collections={"c": {"path": "many"}})
+        assert [offer.id for offer in found(S3Provider(config))] == keys
 
 
 def test_a_listing_that_changed_gives_another_fingerprint(endpoint: str) -> None:
@@ -179,6 +191,35 @@ def test_t34_keys_that_end_are_read_anew_once(tmp_path: Path, monkeypatch: pytes
         config = replace(configuration(server.url), auth={"kind": "s3"})
         assert found(S3Provider(config, open_login(config, "env:MINE", state=tmp_path))) == []
     assert used[:2] == [True, False]
+
+
+def test_a_real_listing_is_one_product_with_its_files(samples: Path) -> None:
+    listed = json.loads((samples / "payloads/eodag/provider_responses/creodias_s3_objects.json").read_text("utf-8"))["Contents"]
+
+    def bucket(request: Request) -> Response:
+        prefix = request.get("prefix") or ""
+        inside = [entry for entry in listed if entry["Key"].startswith(prefix)]
+        deeper = sorted(
+            {prefix + entry["Key"].removeprefix(prefix).split("/")[0] + "/" for entry in inside if "/" in entry["Key"].removeprefix(prefix)}
+        )
+        lines = "".join(f"<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>" for name in deeper)
+        lines += "".join(
+            f"<Contents><Key>{e['Key']}</Key><LastModified>{e['LastModified']}</LastModified><ETag>{e['ETag']}</ETag><Size>{e['Size']}</Size></Contents>"
+            for e in inside
+            if "/" not in e["Key"].removeprefix(prefix)
+        )
+        body = f"<ListBucketResult><IsTruncated>false</IsTruncated>{lines}</ListBucketResult>"
+        return Response(headers={"Content-Type": "application/xml"}, body=body.encode())
+
+    with Server(bucket) as server:
+        base = configuration(server.url, path="Sentinel-1/SAR/GRD/{:%Y/%m/%d}", match="*.SAFE", product="folder")
+        provider = S3Provider(replace(base, urls={"base": "s3://eodata"}))
+        day = datetime(2014, 10, 10, tzinfo=UTC)
+        [offer] = provider.search(Query(collection="c", start=day, end=day + timedelta(days=1)))
+        assert offer.name == "S1A_EW_GRDH_1SDH_20141010T120113_20141010T120222_002767_0031C8_D5D7"
+        assert offer.size == sum(entry["Size"] for entry in listed)
+        assert {part.size for part in provider.resolve(granule(offer))} == {entry["Size"] for entry in listed}
+        provider.close()
 
 
 def test_a_bucket_that_does_not_answer_is_a_passing_fault() -> None:

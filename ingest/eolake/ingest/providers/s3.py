@@ -46,7 +46,7 @@ class S3Provider(TreeProvider):
     def __init__(self, config: ProviderConfig, login: Login | None = None) -> None:
         """ConfigError without `urls.base` (s3://bucket/prefix).
 
-        Options: `s3` (`endpoint_url`, `region_name`, `path_style`, `request_payer`). Without a login requests are not signed."""
+        Options: `s3` (`endpoint_url`, `region_name`, `path_style`, `request_payer`, `attempts`). Without a login requests are not signed."""
         base = urlsplit(config.urls.get("base", ""))
         if base.scheme != "s3" or not base.netloc:
             raise ConfigError(f"[providers.{config.name}.urls] base: the kind s3 needs one (s3://bucket/prefix)")
@@ -159,7 +159,7 @@ def _client(options: Mapping[str, Any], login: Login | None) -> S3Client:
     signed = "aws_access_key_id" in keys
     settings: dict[str, Any] = {
         "s3": {"addressing_style": "path" if options.get("path_style") else "auto"},
-        "retries": {"mode": "standard", "max_attempts": 3},
+        "retries": {"mode": "standard", "total_max_attempts": int(options.get("attempts", 3))},
         "connect_timeout": 10,
         "read_timeout": 60,
         **({} if signed else {"signature_version": UNSIGNED}),
