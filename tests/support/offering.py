@@ -62,10 +62,8 @@ class Records:
         self.offers = sorted(offers, key=lambda offer: (offer.published or YEAR[0], offer.id))
 
     def search(self, query: Query) -> Iterator[Offer]:
-        for offer in self.offers:
-            if offer.published is not None and query.since is not None and query.until is not None:
-                if query.since <= offer.published < query.until:
-                    yield offer
+        since, until = query.since or YEAR[0], query.until or YEAR[1]
+        return (offer for offer in self.offers if offer.published is not None and since <= offer.published < until)
 
     def resolve(self, granule: Granule) -> list[Part]:
         raise NotImplementedError(granule.name)
