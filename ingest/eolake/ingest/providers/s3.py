@@ -46,7 +46,7 @@ class S3Provider(TreeProvider):
     def __init__(self, config: ProviderConfig, login: Login | None = None) -> None:
         """ConfigError without `urls.base` (s3://bucket/prefix).
 
-        Options: `s3` (`endpoint_url`, `region_name`, `path_style`, `request_payer`, `attempts`). Without a login requests are not signed."""
+        Options: `s3` (`endpoint_url`, `region_name`, `path_style`, `request_payer`, `attempts`). Without a login nothing is signed."""
         base = urlsplit(config.urls.get("base", ""))
         if base.scheme != "s3" or not base.netloc:
             raise ConfigError(f"[providers.{config.name}.urls] base: the kind s3 needs one (s3://bucket/prefix)")
