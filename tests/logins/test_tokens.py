@@ -361,7 +361,12 @@ def test_s3_keys_and_ftp_names(service: Service, tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("F_USERNAME", "u")
     monkeypatch.setenv("F_PASSWORD", "p")
     ftp = open_login(replace(base, auth={"kind": "ftp"}, auth_hosts=("ftp.example.org", "127.0.0.1:2121")), "env:F", state=tmp_path)
-    assert ftp.userpwd("ftp://ftp.example.org/a") == ftp.userpwd("ftps://127.0.0.1:2121/a") == ("u", "p")
+    assert (
+        ftp.userpwd("ftp://ftp.example.org/a")
+        == ftp.userpwd("ftpes://127.0.0.1:2121/a")
+        == ftp.userpwd("ftps://127.0.0.1:2121/a")
+        == ("u", "p")
+    )
     assert ftp.userpwd("ftp://elsewhere.example.org/a") is None
     assert ftp.headers("ftp://ftp.example.org/a") == {}
 

@@ -106,7 +106,11 @@ def test_t33_tls_on_both_connections_with_a_password(
     monkeypatch.setenv("SITE_USERNAME", "u")
     monkeypatch.setenv("SITE_PASSWORD", PASSWORD)
     config = configuration(
-        secure.port, "ftps", auth={"kind": "ftp"}, auth_hosts=(f"127.0.0.1:{secure.port}",), options={"ca_file": str(certificate.authority)}
+        secure.port,
+        "ftpes",
+        auth={"kind": "ftp"},
+        auth_hosts=(f"127.0.0.1:{secure.port}",),
+        options={"ca_file": str(certificate.authority)},
     )
     provider = FtpProvider(config, open_login(config, "env:SITE", state=tmp_path))
     assert len(found(provider)) == 6
@@ -119,13 +123,13 @@ def test_t33_tls_on_both_connections_with_a_password(
 
 def test_t33_the_tls_session_is_taken_up_again(root: Path, certificate: Certificate) -> None:
     with FtpServer(root, accounts=ACCOUNTS, certificate=certificate, faults=FtpFaults(session_reuse=True)) as site:
-        provider = FtpProvider(configuration(site.port, "ftps", options={"ca_file": str(certificate.authority)}))
+        provider = FtpProvider(configuration(site.port, "ftpes", options={"ca_file": str(certificate.authority)}))
         assert len(found(provider)) == 6
         provider.close()
 
 
 def test_t33_a_certificate_that_nobody_vouches_for_is_refused(secure: FtpServer) -> None:
-    provider = FtpProvider(configuration(secure.port, "ftps"))
+    provider = FtpProvider(configuration(secure.port, "ftpes"))
     with pytest.raises(ProviderFault) as fault:
         found(provider)
     assert fault.value.kind is Kind.CONFIG

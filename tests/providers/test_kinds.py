@@ -55,7 +55,7 @@ def test_credentials_of_the_presets_go_only_to_their_hosts(name: str, tmp_path: 
     login = open_login(config, "env:K", state=tmp_path)
     assert not login.allows("https://evil.example.org/")
     for host in config.auth_hosts:
-        scheme = "ftps" if config.kind == "ftp" else "https"
+        scheme = "ftpes" if config.kind == "ftp" else "https"
         assert login.allows(f"{scheme}://{host}/x")
         assert not login.allows(f"http://{host}/x")
     login.close()

@@ -53,7 +53,7 @@ def configuration(endpoint: str, **place: Any) -> ProviderConfig:
         kind="s3",
         urls={"base": "s3://pub/pre"},
         collections={"c": {"path": "{:%Y/%m/%d}", "depth": 0, "relist": 30, **place}},
-        options={"s3": {"endpoint_url": endpoint, "path_style": True, "attempts": 1}},
+        options={"s3": {"endpoint": endpoint, "path_style": True, "attempts": 1}},
     )
 
 

@@ -359,6 +359,7 @@ class Lane:
                 part,
                 desk.path(name),
                 login=login if part.login else None,
+                s3=self.fetcher.accounts.config(claim.provider).options.get("s3"),
                 progress=lambda count: self.fetcher.received(held, count),
                 stop=lambda: self.fetcher.stopping or held.lost,
             )

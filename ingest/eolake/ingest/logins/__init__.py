@@ -102,7 +102,7 @@ def _bearer(wish: _Wish) -> Login:
 
 
 def _ftp(wish: _Wish) -> Login:
-    return FtpLogin(name=wish.reference, reach=wish.reach("ftp", "ftps"), read=wish.read)
+    return FtpLogin(name=wish.reference, reach=wish.reach("ftp", "ftpes", "ftps"), read=wish.read)
 
 
 def _s3(wish: _Wish) -> Login:

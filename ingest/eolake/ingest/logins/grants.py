@@ -29,7 +29,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "applicat
 def sealed(url: str, *, insecure: bool = False) -> bool:
     """Whether a secret may travel to this URL: encrypted, or not off this machine."""
     parts = urlsplit(url)
-    return parts.scheme in {"https", "ftps", "s3"} or insecure or parts.hostname in LOOPBACK
+    return parts.scheme in {"https", "ftps", "ftpes", "s3"} or insecure or parts.hostname in LOOPBACK
 
 
 @dataclass(slots=True, kw_only=True)

@@ -22,7 +22,7 @@ HURRY = 2.0
 """Seconds that the login service has for its answer when a process ends."""
 KEEP = 300.0
 """Seconds for which S3 keys are kept; those of a role are renewed 15 minutes before their end."""
-PORTS = {"http": 80, "https": 443, "ftp": 21, "ftps": 990}
+PORTS = {"http": 80, "https": 443, "ftp": 21, "ftpes": 21, "ftps": 990}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

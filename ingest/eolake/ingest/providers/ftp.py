@@ -1,4 +1,5 @@
-"""The kind `ftp`: directories of an FTP site, plain or with TLS (`ftps://`: explicit, with PROT P; on port 990 implicit)."""
+"""The kind `ftp`: directories of an FTP site, plain (`ftp://`) or with TLS: asked for in the session (`ftpes://`, with PROT P), or from
+its first byte (`ftps://`, port 990)."""
 
 from __future__ import annotations
 
@@ -47,8 +48,8 @@ class FtpProvider(TreeProvider):
     def __init__(self, config: ProviderConfig, login: Login | None = None) -> None:
         """ConfigError without `urls.base`."""
         base = config.urls.get("base", "")
-        if urlsplit(base).scheme not in {"ftp", "ftps"}:
-            raise ConfigError(f"[providers.{config.name}.urls] base: the kind ftp needs one (ftp://… or ftps://…)")
+        if urlsplit(base).scheme not in {"ftp", "ftps", "ftpes"}:
+            raise ConfigError(f"[providers.{config.name}.urls] base: the kind ftp needs one (ftp://…, ftpes://… or ftps://…)")
         super().__init__(config, FtpLister(base=base.rstrip("/"), login=login, ca_file=config.options.get("ca_file")), login)
 
 
@@ -127,9 +128,8 @@ class FtpLister:
         curl = self._curl
         curl.reset()
         url = self.url(path)
-        parts = urlsplit(url)
-        sealed, implicit = parts.scheme == "ftps", parts.port == 990
-        curl.setopt(pycurl.URL, url if not sealed or implicit else f"ftp{url.removeprefix('ftps')}")
+        sealed = urlsplit(url).scheme != "ftp"
+        curl.setopt(pycurl.URL, f"ftp{url.removeprefix('ftpes')}" if url.startswith("ftpes:") else url)
         curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_FTP | pycurl.PROTO_FTPS)
         curl.setopt(pycurl.USE_SSL, pycurl.USESSL_ALL if sealed else pycurl.USESSL_NONE)
         curl.setopt(pycurl.NOSIGNAL, True)

@@ -28,7 +28,7 @@ SECRETS = frozenset({"password", "secret", "token", "client_secret", "access_key
 UNITS: Mapping[str, int] = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
 _BYTES = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[KMGTP]?)(?P<binary>i?)B?", re.IGNORECASE)
 
-type Url = Annotated[str, StringConstraints(pattern=r"^(https?|ftps?|s3|file)://")]
+type Url = Annotated[str, StringConstraints(pattern=r"^(https?|ftp|ftps|ftpes|s3|file)://")]
 type Reference = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+:.")]
 
 

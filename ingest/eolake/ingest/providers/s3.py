@@ -46,7 +46,7 @@ class S3Provider(TreeProvider):
     def __init__(self, config: ProviderConfig, login: Login | None = None) -> None:
         """ConfigError without `urls.base` (s3://bucket/prefix).
 
-        Options: `s3` (`endpoint_url`, `region_name`, `path_style`, `request_payer`, `attempts`). Without a login nothing is signed."""
+        Options: `s3` (`endpoint`, `region`, `path_style`, `request_payer`, `attempts`). Without a login nothing is signed."""
         base = urlsplit(config.urls.get("base", ""))
         if base.scheme != "s3" or not base.netloc:
             raise ConfigError(f"[providers.{config.name}.urls] base: the kind s3 needs one (s3://bucket/prefix)")
@@ -166,8 +166,8 @@ def _client(options: Mapping[str, Any], login: Login | None) -> S3Client:
     }
     client: S3Client = boto3.Session().client(
         "s3",
-        endpoint_url=options.get("endpoint_url"),
-        region_name=options.get("region_name", "us-east-1"),
+        endpoint_url=options.get("endpoint"),
+        region_name=options.get("region", "us-east-1"),
         aws_access_key_id=keys.get("aws_access_key_id"),
         aws_secret_access_key=keys.get("aws_secret_access_key"),
         aws_session_token=keys.get("aws_session_token"),
