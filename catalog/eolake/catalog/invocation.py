@@ -97,14 +97,15 @@ def _json(context: click.Context, _: click.Parameter, value: bool) -> None:  # n
 
 
 def configure_logging(verbose: int) -> None:
-    """Logs go to stderr: warnings, with -v what is done, with -vv everything (of eolake; others stay at INFO)."""
-    import logging
-    import time
+    """Logs go to stderr: warnings, with -v what is done, with -vv everything (of eolake; others stay at INFO).
 
-    formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
-    formatter.converter = time.gmtime
+    Text on a terminal, one JSON object a line elsewhere; EOLAKE_LOG=text or json says otherwise."""
+    import logging
+
+    from eolake.catalog.logs import formatter
+
     handler = logging.StreamHandler()
-    handler.setFormatter(formatter)
+    handler.setFormatter(formatter(handler.stream))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO if verbose else logging.WARNING)

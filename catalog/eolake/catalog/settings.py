@@ -110,6 +110,8 @@ class Settings(BaseSettings):
     """`[providers.NAME]`, checked by the portion that uses it."""
     feeds: Mapping[str, Mapping[str, Any]] = {}
     """`[feeds.NAME]`, checked by the portion that uses it."""
+    push: Mapping[str, Any] = {}
+    """`[push]`, checked by the portion that uses it."""
 
     @classmethod
     @override

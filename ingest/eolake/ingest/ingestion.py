@@ -1,11 +1,12 @@
-"""`eolake ingest PATH…`: offer what lies on disk, work until exactly that is done, and say what became of each product."""
+"""`eolake ingest`: offer what lies on disk or what a search finds, work until exactly that is done, and say what became of each product."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from eolake.catalog.invocation import Invocation
@@ -14,10 +15,13 @@ from eolake.catalog.ledger import granules
 from eolake.catalog.ledger.granules import Granule, Offer, Offered
 from eolake.ingest.messages import Done
 from eolake.ingest.providers.folder import Found, look
-from eolake.ingest.reporting import line, tell
+from eolake.ingest.reporting import line, progress, tell
+from eolake.ingest.searching import found as searched
+from eolake.ingest.searching import readable
+from eolake.ingest.wishes import Wish
 from eolake.ingest.worker import Order, Tally, Worker
 
-FAILED = {"quarantined", "later", "registered"}
+FAILED = frozenset({"quarantined", "later", "registered"})
 """Outcomes after which the exit code is 1, when the caller wanted to wait."""
 OUTCOMES: Mapping[str, str] = {
     "published": "published",
@@ -52,6 +56,7 @@ class Ingestion:
 
     call: Invocation
     converters: int = 1
+    lanes: int = 0
     max_time: float | None = None
     _ended: dict[int, Done] = field(default_factory=dict)
 
@@ -59,8 +64,19 @@ class Ingestion:
         """The exit code."""
         begin = time.monotonic()
         found = look(paths)
+        return self._say_found(found) if dry_run else self._bring_in(found, begin, wait=wait)
+
+    def order(self, provider: str, collection: str, wish: Wish, *, wait: bool, dry_run: bool) -> int:
+        """Everything that a search finds; the exit code."""
+        begin = time.monotonic()
+        settings = self.call.settings()
+        offers = searched(settings, provider, wish.query(collection, datetime.now(UTC)), limit=wish.limit)
         if dry_run:
-            return self._say_found(found)
+            return self._say_days(list(offers))
+        found = Found(offers=tuple(replace(offer, collection=collection) for offer in offers), skipped=())
+        return self._bring_in(found, begin, wait=wait)
+
+    def _bring_in(self, found: Found, begin: float, *, wait: bool) -> int:
         lake = self.call.lake()
         offered = _offer(lake, found.offers)
         known = _states(lake, offered)
@@ -73,8 +89,9 @@ class Ingestion:
         waiting = [o.granule_id for o in offered if known[o.granule_id].state not in OUTCOMES]
         if not waiting:
             return Tally()
-        order = Order(converters=self.converters, only=waiting, max_time=self.max_time, verbose=self.call.verbose)
-        return Worker(lake, order, report=self._report).run()
+        order = Order(converters=self.converters, fetch=self.lanes, only=waiting, max_time=self.max_time, verbose=self.call.verbose)
+        with progress(self.call) as bars:
+            return Worker(lake, order, report=self._report, overhear=bars).run()
 
     def _report(self, granule: Granule, done: Done) -> None:
         self._ended[granule.granule_id] = done
@@ -116,7 +133,24 @@ class Ingestion:
         told = {granule_id for granule_id, done in self._ended.items() if done.verdict != "later"}
         untold = [product for product in products if product.granule_id not in told]
         self.call.emit(document, _text(untold, found, counts, seconds))
-        return int(wait and any(product.outcome in FAILED for product in products))
+        failed = FAILED if not tally.stopped else FAILED - {"registered", "later"}
+        return int(wait and any(product.outcome in failed for product in products))
+
+    def _say_days(self, offers: Sequence[Offer]) -> int:
+        """Counts and bytes by day of sensing."""
+        days: dict[str, list[Offer]] = {}
+        for offer in offers:
+            days.setdefault(f"{offer.start_at:%Y-%m-%d}" if offer.start_at else "unknown", []).append(offer)
+        counts = {day: {"products": len(some), "bytes": _bytes(some)} for day, some in sorted(days.items())}
+        document = {
+            "products": len(offers),
+            "bytes": _bytes(offers),
+            "of_unknown_size": sum(o.size is None for o in offers),
+            "days": counts,
+        }
+        lines = [f"{day:<10}  {count['products']:>6} products  {readable(count['bytes']):>8}" for day, count in counts.items()]
+        self.call.emit(document, "\n".join([*lines, f"{len(offers)} products, {readable(_bytes(offers))}"]))
+        return 0
 
     def _say_found(self, found: Found) -> int:
         document = {
@@ -126,6 +160,10 @@ class Ingestion:
         lines = [f"{offer.name}  {offer.source}" for offer in found.offers]
         self.call.emit(document, "\n".join([*lines, *_skipped_lines(found), f"{len(found.offers)} products"]))
         return 0
+
+
+def _bytes(offers: Sequence[Offer]) -> int:
+    return sum(offer.size or 0 for offer in offers)
 
 
 def _offer(lake: Lake, offers: Sequence[Offer]) -> list[Offered]:

@@ -17,9 +17,12 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "env": "Print `export` lines for datacube, psql, GDAL and other tools.",
     },
     "Bring in": {
-        "ingest": "Take products on disk into the lake.",
+        "search": "Look what a provider has; nothing is ordered.",
+        "ingest": "Take products on disk, or of a provider, into the lake.",
+        "daily": "Bring in what is new of all feeds: the one line for cron.",
         "work": "Work on the queue until stopped, or once.",
         "retry": "Queue quarantined products again.",
+        "push": "Manage subscriptions, so that providers tell of new products.",
         "simulate": "Make products that need no account and no network.",
     },
     "Use": {

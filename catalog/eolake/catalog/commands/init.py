@@ -30,6 +30,23 @@ name = {name}
 # port = 5432
 # name = "eolake"
 # user = "eolake"
+
+# [providers.cdse]               # over the preset of that name; `preset = "cdse"` takes one under a name of your own
+# credentials = ["netrc:dataspace.copernicus.eu"]    # netrc:HOST, env:PREFIX (PREFIX_USERNAME, PREFIX_PASSWORD), aws-sm:NAME
+# connections = 4                # of each credential
+# budget = "12TB"                # of each credential in 30 days
+
+# [feeds.fires]                  # what `eolake daily` brings in; `eolake search … --feed NAME` prints one
+# provider = "cdse"
+# collection = "s2_l2a"
+# bbox = [149.0, -37.0, 151.0, -35.0]    # or area = "FILE" (GeoJSON); or tiles = ["55HFA", …]
+# lookback = "5d"                # how far back the first pass looks
+# cloud_cover = 60               # percent at most
+
+# [push]                         # notifications instead of waiting for the next pass; `eolake push create PROVIDER`
+# url = "https://…"              # where the provider reaches `eolake serve`
+# credential = "env:EOLAKE_PUSH" # EOLAKE_PUSH_USERNAME and EOLAKE_PUSH_PASSWORD of that endpoint
+# queues = []                    # providers whose pull queues `eolake daily` reads
 """
 
 IGNORED = "/lake/\n"

@@ -282,11 +282,25 @@ def retry(
     states: Sequence[str] = ("quarantined",),
     reason: str | None = None,
     names: Sequence[str] | None = None,
-    waiting: Waiting = "fetched",
+    provider: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    waiting: Waiting | None = None,
     dry_run: bool = False,
 ) -> list[str]:
-    """Let granules wait again from their first attempt; the names of those taken. `reason` is part of their reason."""
-    parameters = {"states": list(states), "part": reason, "names": list(names) if names else None, "waiting": waiting}
+    """Let granules wait again from their first attempt, for nothing but their turn; the names of those taken.
+
+    `reason` is part of their reason; `since`, `until`: published (offered, where that is not known) in [since, until). `waiting`: for what
+    they wait; by default as they were first offered, and those that wait already for the same as before."""
+    parameters = {
+        "states": list(states),
+        "part": reason,
+        "names": list(names) if names else None,
+        "provider": provider,
+        "since": since,
+        "until": until,
+        "waiting": waiting,
+    }
     rows = connection.execute(SQL["select_retry" if dry_run else "retry"], parameters).fetchall()
     return [row["name"] for row in rows]
 

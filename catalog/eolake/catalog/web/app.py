@@ -72,6 +72,7 @@ def create_app(lake: Lake, *, root_path: str = "") -> FastAPI:
     api = instantiate_api(client=client, extensions=Extensions(settings=settings), lifespan=_lifespan(lake), settings=settings)
     api.client.stac_version = STAC_VERSION  # stac-fastapi would say 1.0.0
     app: FastAPI = api.app
+    app.state.lake = lake
     app.include_router(health)
     app.include_router(assets.router)
     for entry in entry_points(group="eolake.routes"):

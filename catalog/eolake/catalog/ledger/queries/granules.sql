@@ -188,11 +188,15 @@ insert into eolake.event (kind, granule_id, detail)
 select 'published', granule_id, jsonb_build_object('items', %(items)s::jsonb) from ended;
 
 -- name: retry
--- Quarantined (or rejected) granules wait again from their first attempt.
+-- Quarantined (or rejected) granules wait again from their first attempt; those that wait already, no longer for anything.
 with chosen as (
     update eolake.granule
-    set state = %(waiting)s, attempts = 0, faults = 0, reason = null, step = null, next_try = eolake.clock(), changed_at = eolake.clock()
-    where state = any(%(states)s) and (%(part)s::text is null or strpos(lower(reason), lower(%(part)s)) > 0) and (%(names)s::text[] is null or name = any(%(names)s))
+    set state = coalesce(%(waiting)s, case when state in ('queued', 'fetched') then state else offered_as end), attempts = 0, faults = 0,
+        reason = null, step = null, waits_for = null, next_try = eolake.clock(), changed_at = eolake.clock()
+    where state = any(%(states)s) and (%(part)s::text is null or strpos(lower(reason), lower(%(part)s)) > 0)
+      and (%(names)s::text[] is null or name = any(%(names)s)) and (%(provider)s::text is null or provider = %(provider)s)
+      and (%(since)s::timestamptz is null or coalesce(published, offered_at) >= %(since)s)
+      and (%(until)s::timestamptz is null or coalesce(published, offered_at) < %(until)s)
     returning granule_id, name
 ), noted as (
     insert into eolake.event (kind, granule_id) select 'retried', granule_id from chosen
@@ -202,7 +206,10 @@ select granule_id, name from chosen order by name;
 -- name: select_retry
 -- What `retry` would take.
 select granule_id, name from eolake.granule
-where state = any(%(states)s) and (%(part)s::text is null or strpos(lower(reason), lower(%(part)s)) > 0) and (%(names)s::text[] is null or name = any(%(names)s))
+where state = any(%(states)s) and (%(part)s::text is null or strpos(lower(reason), lower(%(part)s)) > 0)
+      and (%(names)s::text[] is null or name = any(%(names)s)) and (%(provider)s::text is null or provider = %(provider)s)
+      and (%(since)s::timestamptz is null or coalesce(published, offered_at) >= %(since)s)
+      and (%(until)s::timestamptz is null or coalesce(published, offered_at) < %(until)s)
 order by name;
 
 -- name: get
