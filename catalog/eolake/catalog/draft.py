@@ -52,6 +52,26 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Foreign:
+    """A file that is published where it is: nothing is moved, and nothing is ever deleted."""
+
+    href: str
+    """Absolute: https, s3."""
+    media_type: str
+    roles: tuple[str, ...]
+    title: str
+    size: int | None = None
+    """bytes, when somebody tells"""
+    checksum: str | None = None
+    """multihash in hex, when somebody tells"""
+    shape: tuple[int, int] | None = None
+    """(rows, columns) of a band; a file that is no band has no grid."""
+    transform: Affine | None = None
+    crs: str | None = None
+    """`EPSG:32755`; WKT2 where no code exists."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """One scene, ready to be stored and published."""
 
@@ -61,6 +81,8 @@ class Draft:
     bands: Mapping[str, Band]
     attachments: Mapping[str, Attachment] = field(default_factory=dict)
     """By asset key."""
+    foreign: Mapping[str, Foreign] = field(default_factory=dict)
+    """Bands, and other files, that stay where they are; by asset key."""
     sources: tuple[tuple[str, str], ...] = ()
     """(collection, item id) of what this was derived from; empty for a source scene."""
     scene_key: str | None = None

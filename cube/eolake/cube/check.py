@@ -36,6 +36,8 @@ class Report:
     items: int = 0
     datasets: int = 0
     objects: int = 0
+    foreign: int = 0
+    """Objects that lie elsewhere: only counted."""
     missing: list[str] = field(default_factory=list)
     """Something the ledger says is there and is not."""
     orphans: list[str] = field(default_factory=list)
@@ -55,6 +57,7 @@ class Report:
             "items": self.items,
             "datasets": self.datasets,
             "objects": self.objects,
+            "foreign": self.foreign,
             "missing": self.missing,
             "orphans": self.orphans,
             "differing": self.differing,
@@ -66,9 +69,21 @@ def check(connection: Connection, store: Store) -> Report:
     report = Report()
     expected = {(row["collection"], row["item_id"]): row for row in publications.visible(connection)}
     owned = _check_objects(connection, store, report)
-    _check_items(connection, store, expected, owned, report)
+    foreign = publications.foreign(connection)
+    report.foreign = len(foreign)
+    _check_items(connection, store, expected, _Known(owned=owned, foreign=frozenset(foreign.values())), report)
     _check_datasets(connection, store, expected, report)
     return report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """The objects of the ledger."""
+
+    owned: Mapping[str, int]
+    """key → bytes"""
+    foreign: frozenset[str]
+    """hrefs"""
 
 
 def _check_objects(connection: Connection, store: Store, report: Report) -> dict[str, int]:
@@ -94,7 +109,7 @@ def _is_record(key: str, owned: Mapping[str, int]) -> bool:
     return name == RECORD_NAME and f"{folder}/{ITEM_NAME}" in owned
 
 
-def _check_items(connection: Connection, store: Store, expected: Expected, owned: Mapping[str, int], report: Report) -> None:
+def _check_items(connection: Connection, store: Store, expected: Expected, known: _Known, report: Report) -> None:
     """Ledger and catalog: presence, hrefs, geometry and time."""
     unfound = set(expected)
     for row in pgstac.all_items(connection):
@@ -106,19 +121,21 @@ def _check_items(connection: Connection, store: Store, expected: Expected, owned
             continue
         unfound.discard(key)
         wanted = expected[key]
-        report.differing += [f"catalog: {name}: {fault}" for fault in _item_faults(row, wanted, store, owned)]
+        report.differing += [f"catalog: {name}: {fault}" for fault in _item_faults(row, wanted, store, known)]
     report.missing += [f"catalog: {'/'.join(key)} is gone" for key in sorted(unfound)]
 
 
-def _item_faults(row: Mapping[str, Any], wanted: Mapping[str, Any], store: Store, owned: Mapping[str, int]) -> Iterator[str]:
+def _item_faults(row: Mapping[str, Any], wanted: Mapping[str, Any], store: Store, known: _Known) -> Iterator[str]:
     content = row["content"]
     if bool(content["properties"].get("deprecated")) != (wanted["state"] == "superseded"):
         yield f"it is {wanted['state']}, but the catalog does not say so"
     base = store.uri(wanted["prefix"])
     for name, asset in content.get("assets", {}).items():
+        if asset["href"] in known.foreign:
+            continue
         if not asset["href"].startswith(f"{base}/"):
             yield f"asset {name} points to {asset['href']}, not below {base}"
-        elif f"{wanted['prefix']}/{asset['href'].removeprefix(f'{base}/')}" not in owned:
+        elif f"{wanted['prefix']}/{asset['href'].removeprefix(f'{base}/')}" not in known.owned:
             yield f"asset {name} points to {asset['href']}, which no publication owns"
     if [wanted[side] for side in ("west", "south", "east", "north")] != list(content["bbox"]):
         yield f"its bbox {content['bbox']} is not the published one"

@@ -17,7 +17,7 @@ from affine import Affine
 
 from eolake.catalog.cog import CogFacts, write_cog
 from eolake.catalog.declaration import Collection, declared
-from eolake.catalog.draft import Attachment, Draft, Pixels
+from eolake.catalog.draft import Attachment, Draft, Foreign, Pixels
 from eolake.catalog.errors import BadProduct
 from eolake.catalog.failpoints import failpoint
 from eolake.catalog.ledger import publications
@@ -25,7 +25,7 @@ from eolake.catalog.ledger.granules import Lease
 from eolake.catalog.ledger.publications import Record, StoredObject
 from eolake.catalog.stac.bands import COG_MEDIA_TYPE
 from eolake.catalog.stac.identity import dataset_id
-from eolake.catalog.stac.items import ITEM_NAME, StoredAsset, complete_item
+from eolake.catalog.stac.items import ITEM_NAME, Grid, StoredAsset, complete_item
 from eolake.catalog.store import Store, multihash
 from eolake.catalog.thumbnail import write_thumbnail
 from eolake.cube.session import Session
@@ -70,7 +70,7 @@ def stage(session: Session, draft: Draft, lease: Lease) -> Staged:
 
     Memory stays at one band. Raises BadProduct when the draft lacks a band or a band is broken."""
     collection = declared(draft.item.collection_id or "")
-    missing = [band.name for band in collection.measurements if band.name not in draft.bands]
+    missing = [band.name for band in collection.measurements if band.name not in draft.bands and band.name not in draft.foreign]
     if missing:
         raise BadProduct(f"{draft.item.id} lacks {', '.join(missing)}; every scene of {collection.id} has them")
     prefix = key_prefix(draft.item, lease.fence)
@@ -79,6 +79,7 @@ def stage(session: Session, draft: Draft, lease: Lease) -> Staged:
     writer = _Writer(store=session.store, prefix=prefix, assets={}, previews={})
     with tempfile.TemporaryDirectory(prefix="eolake-stage-") as folder:
         writer.bands(draft, collection, Path(folder))
+        writer.foreign(draft.foreign)
         writer.attachments(draft.attachments)
         writer.thumbnail(collection, Path(folder) / "thumbnail.png")
     failpoint("stage:bands")
@@ -115,6 +116,20 @@ class _Writer:
             path.unlink()
             self.assets[declaration.name] = _band_asset(path.name, declaration.title, declaration.roles, facts, band.properties)
             failpoint(f"stage:band-{len(self.assets)}")
+
+    def foreign(self, files: Mapping[str, Foreign]) -> None:
+        """Only pointed to."""
+        for key, file in files.items():
+            known = file.shape is not None and file.transform is not None and file.crs is not None
+            self.assets[key] = StoredAsset(
+                href=file.href,
+                media_type=file.media_type,
+                roles=file.roles,
+                title=file.title,
+                size=file.size,
+                checksum=file.checksum,
+                grid=Grid(shape=file.shape, transform=file.transform, crs=file.crs) if known else None,  # type: ignore[arg-type]
+            )
 
     def attachments(self, attachments: Mapping[str, Attachment]) -> None:
         for key, attachment in attachments.items():
@@ -166,16 +181,7 @@ def _band_asset(name: str, title: str, roles: tuple[str, ...], facts: CogFacts, 
 
 def _record(draft: Draft, lease: Lease, prefix: str, item: Mapping[str, Any], assets: Mapping[str, StoredAsset], body: bytes) -> Record:
     start, end = _times(item["properties"])
-    objects = [
-        StoredObject(
-            key=f"{prefix}/{asset.href.removeprefix('./')}",
-            asset=key,
-            bytes=asset.size,
-            checksum=asset.checksum,
-            pixel_digest=asset.facts.pixel_digest if asset.facts else None,
-        )
-        for key, asset in assets.items()
-    ]
+    objects = [_object(prefix, key, asset) for key, asset in assets.items()]
     objects.append(StoredObject(key=f"{prefix}/{ITEM_NAME}", asset="item", bytes=len(body), checksum=multihash(body)))
     west, south, east, north = item["bbox"]
     return Record(
@@ -199,6 +205,24 @@ def _record(draft: Draft, lease: Lease, prefix: str, item: Mapping[str, Any], as
     )
 
 
+def _object(prefix: str, key: str, asset: StoredAsset) -> StoredObject:
+    """Of a foreign one only the name; its bytes cost the lake nothing."""
+    if is_foreign(asset):
+        return StoredObject(key=f"{prefix}/{key}", asset=key, bytes=0, checksum=asset.checksum or "", href=asset.href)
+    return StoredObject(
+        key=f"{prefix}/{asset.href.removeprefix('./')}",
+        asset=key,
+        bytes=asset.size or 0,
+        checksum=asset.checksum or "",
+        pixel_digest=asset.facts.pixel_digest if asset.facts else None,
+    )
+
+
+def is_foreign(asset: StoredAsset) -> bool:
+    """Whether an asset lies elsewhere."""
+    return "://" in asset.href
+
+
 def scene_digest(item: Mapping[str, Any], assets: Mapping[str, StoredAsset]) -> str:
     """Over what the scene says: pixels, geometry and properties, but neither bytes nor the time of writing."""
     said = {
@@ -207,6 +231,9 @@ def scene_digest(item: Mapping[str, Any], assets: Mapping[str, StoredAsset]) -> 
         "bands": {key: [asset.facts.pixel_digest, dict(asset.properties)] for key, asset in sorted(assets.items()) if asset.facts},
         "sources": [link["href"] for link in item["links"]],
     }
+    foreign = {key: [asset.href, asset.size, asset.checksum] for key, asset in sorted(assets.items()) if is_foreign(asset)}
+    if foreign:
+        said["foreign"] = foreign
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 

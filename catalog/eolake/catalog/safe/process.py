@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import sys
 
-KEPT = ("COG", "GTiff", "JP2OpenJPEG", "MEM")
-"""The drivers that products and COGs need; GDAL looks at a skipped one for no file at all."""
+KEPT = ("COG", "GTiff", "JP2OpenJPEG", "JPEG", "MEM", "PNG")
+"""The drivers that products, their quicklooks and COGs need; GDAL looks at a skipped one for no file at all."""
 
 SKIPPED = (
     "AAIGrid", "ACE2", "ADRG", "AIG", "AVCBin", "AVCE00", "AirSAR", "BAG", "BIGGIF", "BMP", "BSB", "BT", "BYN", "CALS", "CEOS", "COASP",
     "COSAR", "CPG", "CTG", "DAAS", "DERIVED", "DIMAP", "DOQ1", "DOQ2", "DTED", "ECRGTOC", "EEDA", "EEDAI", "EHdr", "EIR", "ENVI", "ERS",
     "ESAT", "ESRI Shapefile", "ESRIC", "ESRIJSON", "FAST", "GDALG", "GFF", "GIF", "GNMDatabase", "GNMFile", "GPKG", "GRASSASCIIGrid",
     "GRIB", "GS7BG", "GSAG", "GSBG", "GSC", "GTI", "GTX", "GXF", "GenBin", "GeoJSON", "GeoJSONSeq", "HDF5", "HDF5Image", "HF2", "HFA",
-    "HTTP", "ILWIS", "IRIS", "ISCE", "ISG", "ISIS2", "ISIS3", "JAXAPALSAR", "JDEM", "JPEG", "KMLSUPEROVERLAY", "KRO", "L1B", "LAN",
+    "HTTP", "ILWIS", "IRIS", "ISCE", "ISG", "ISIS2", "ISIS3", "JAXAPALSAR", "JDEM", "KMLSUPEROVERLAY", "KRO", "L1B", "LAN",
     "LCP", "LIBERTIFF", "LOSLAS", "Leveller", "MAP", "MBTiles", "MFF", "MFF2", "MRF", "MSGN", "MVT", "MiraMonRaster", "NDF", "NGSGEOID",
     "NITF", "NOAA_B", "NSIDCbin", "NTv2", "NWT_GRC", "NWT_GRD", "OSM", "PAux", "PCIDSK", "PCRaster", "PDF", "PDS", "PDS4", "PLMOSAIC",
-    "PNG", "PNM", "PRF", "RCM", "RIK", "RMF", "ROI_PAC", "RPFTOC", "RRASTER", "RS2", "RST", "S102", "S104", "S111", "SAFE", "SAGA",
+    "PNM", "PRF", "RCM", "RIK", "RMF", "ROI_PAC", "RPFTOC", "RRASTER", "RS2", "RST", "S102", "S104", "S111", "SAFE", "SAGA",
     "SAR_CEOS", "SENTINEL2", "SIGDEM", "SNAP_TIFF", "SNODAS", "SQLite", "SRP", "SRTMHGT", "STACIT", "STACTA", "TGA", "TIL", "TSX",
     "Terragen", "TopoJSON", "USGSDEM", "VICAR", "VRT", "WCS", "WEBP", "WMS", "WMTS", "XYZ", "ZMap", "Zarr", "netCDF",
 )  # fmt: skip

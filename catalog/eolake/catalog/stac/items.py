@@ -19,6 +19,8 @@ from eolake.catalog.stac import extensions, identity
 from eolake.catalog.stac.bands import band_asset, json_number
 
 if TYPE_CHECKING:
+    from affine import Affine
+
     from eolake.catalog.cog import CogFacts
 
 ITEM_NAME = "item.json"
@@ -26,20 +28,32 @@ ITEM_MEDIA_TYPE = "application/geo+json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """Of a band that was not written here."""
+
+    shape: tuple[int, int]
+    """rows, columns"""
+    transform: Affine
+    crs: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredAsset:
-    """One object written for an item."""
+    """One object of an item, written for it or lying elsewhere."""
 
     href: str
-    """Relative to item.json: `./red.tif`."""
+    """Relative to item.json: `./red.tif`; absolute when the object is not ours."""
     media_type: str
     roles: tuple[str, ...]
     title: str
-    size: int
-    """bytes"""
-    checksum: str
-    """multihash in hex: `1220` + sha2-256"""
+    size: int | None
+    """bytes; None when nobody tells (of a foreign object)"""
+    checksum: str | None
+    """multihash in hex: `1220` + sha2-256; None when nobody tells"""
     facts: CogFacts | None = None
     """Of a band: what was written."""
+    grid: Grid | None = None
+    """Of a foreign band: where its pixels are."""
     properties: Mapping[str, Any] = field(default_factory=dict)
     """Asset fields of this item only; `raster:scale` and the like go into its `raster:bands`."""
 
@@ -86,9 +100,13 @@ def with_store_hrefs(item: Mapping[str, Any], folder: str) -> dict[str, Any]:
     A `self` link names item.json: APIs replace it, the ODC dataset takes its uri from it.
     """
     folder = folder.rstrip("/")
-    assets = {key: {**asset, "href": f"{folder}/{asset['href'].removeprefix('./')}"} for key, asset in item["assets"].items()}
+    assets = {key: {**asset, "href": _absolute(asset["href"], folder)} for key, asset in item["assets"].items()}
     others = [link for link in item["links"] if link["rel"] != "self"]
     return {**item, "assets": assets, "links": [{"rel": "self", "href": f"{folder}/{ITEM_NAME}", "type": ITEM_MEDIA_TYPE}, *others]}
+
+
+def _absolute(href: str, folder: str) -> str:
+    return href if "://" in href else f"{folder}/{href.removeprefix('./')}"
 
 
 def _assets(collection: Collection, written: Mapping[str, StoredAsset]) -> dict[str, dict[str, Any]]:
@@ -100,29 +118,34 @@ def _assets(collection: Collection, written: Mapping[str, StoredAsset]) -> dict[
 
 def _attachment(stored: StoredAsset) -> dict[str, Any]:
     described = {"href": stored.href, "type": stored.media_type, "title": stored.title, "roles": list(stored.roles)}
-    return {**described, **stored.properties, "file:size": stored.size, "file:checksum": stored.checksum}
+    return {**described, **stored.properties, **_file(stored)}
+
+
+def _file(stored: StoredAsset) -> dict[str, Any]:
+    told = {"file:size": stored.size, "file:checksum": stored.checksum}
+    return {key: value for key, value in told.items() if value is not None}
 
 
 def _band(declared: dict[str, Any], stored: StoredAsset) -> dict[str, Any]:
-    if stored.facts is None:
+    grid = stored.facts or stored.grid
+    if grid is None:
         raise ValueError(f"{stored.href} is a band of its collection, but nothing says how it was written")
     own = {key: value for key, value in stored.properties.items() if not key.startswith("raster:")}
     raster = {key.removeprefix("raster:"): value for key, value in stored.properties.items() if key.startswith("raster:")}
-    statistics = _statistics(stored.facts)
+    statistics = _statistics(stored.facts) if stored.facts else {}
+    written = {"file:header_size": stored.facts.header_size, "eolake:pixel_digest": stored.facts.pixel_digest} if stored.facts else {}
     return {
         "href": stored.href,
         **declared,
         **own,
         "raster:bands": [{**declared["raster:bands"][0], **raster, **({"statistics": statistics} if statistics else {})}],
-        **_grid(stored.facts),
-        "file:size": stored.size,
-        "file:checksum": stored.checksum,
-        "file:header_size": stored.facts.header_size,
-        "eolake:pixel_digest": stored.facts.pixel_digest,
+        **_grid(grid),
+        **_file(stored),
+        **written,
     }
 
 
-def _grid(facts: CogFacts) -> dict[str, Any]:
+def _grid(facts: CogFacts | Grid) -> dict[str, Any]:
     return {
         "proj:shape": [int(n) for n in facts.shape],
         "proj:transform": [json_number(n) for n in tuple(facts.transform)[:6]],
@@ -161,7 +184,7 @@ def _properties(
         "odc:product": collection.id,
         "odc:file_format": "GeoTIFF",
         "processing:software": {**draft.get("processing:software", {}), **_software(facts)},
-        **_projection(draft, facts),
+        **_projection(draft, [grid for stored in written.values() if (grid := stored.facts or stored.grid) is not None]),
     }
 
 
@@ -183,7 +206,7 @@ def _software(facts: Sequence[CogFacts]) -> dict[str, str]:
     return {**own, "GDAL": facts[0].gdal_version} if facts else own
 
 
-def _projection(draft: Mapping[str, Any], facts: Sequence[CogFacts]) -> dict[str, Any]:
+def _projection(draft: Mapping[str, Any], facts: Sequence[CogFacts | Grid]) -> dict[str, Any]:
     """CRS and bounds of all bands together; they share one CRS, since ODC knows one per dataset."""
     crss = {found.crs for found in facts} | ({draft["proj:code"]} if draft.get("proj:code") else set())
     if len(crss) > 1:
