@@ -12,6 +12,8 @@ from eolake.catalog.errors import ConfigError, UsageError
 from eolake.catalog.invocation import Invocation, pass_invocation
 from eolake.ingest.wishes import Duration, Wish, parse_day, wish_options
 
+__all__ = ["CONVERT", "FETCH", "MAX_TIME", "Duration", "ingest", "names_provider", "retry", "work"]
+
 CONVERT = click.option(
     "--convert", "converters", type=click.IntRange(1, 64), default=1, show_default=True, metavar="N", help="Converter processes."
 )
@@ -32,6 +34,7 @@ MAX_TIME = click.option("--max-time", type=Duration(), metavar="TIME", help="Tak
 @pass_invocation
 def ingest(
     call: Invocation,
+    /,
     words: tuple[str, ...],
     *,
     no_wait: bool,

@@ -33,7 +33,7 @@ HEAD = ("NAME", "SENSED", "PUBLISHED", "SIZE", "CLOUD", "W,S,E,N", "QUICKLOOK")
 @wish_options
 @click.option("--feed", "feed", metavar="NAME", help="Print this search as a block of eolake.toml to paste, and ask nobody.")
 @pass_invocation
-def search(call: Invocation, provider: str, collection: str, *, feed: str | None, **options: Any) -> None:
+def search(call: Invocation, /, provider: str, collection: str, *, feed: str | None, **options: Any) -> None:
     """Look what a provider has; nothing is ordered.
 
     Shows when each product was sensed and published, its size, clouds, place and quicklook; with --json a GeoJSON FeatureCollection of the

@@ -23,7 +23,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "work": "Work on the queue until stopped, or once.",
         "retry": "Queue quarantined products again.",
         "push": "Manage subscriptions, so that providers tell of new products.",
-        "simulate": "Make products that need no account and no network.",
+        "simulate": "Products and providers that need no account and no network.",
     },
     "Use": {
         "status": "Show what runs, what waits and what is in the lake.",

@@ -113,7 +113,7 @@ def _settle(
         else:
             offers.append(order)
     with connection.transaction():
-        outcomes = Counter(offered.outcome for offered in granules.offer(connection, offers)) if offers else Counter()
+        outcomes = Counter[str](offered.outcome for offered in (granules.offer(connection, offers) if offers else ()))
         notified.missed(connection, provider, missing)
         notified.forget(connection, provider, sorted(set(found) - set(missing)))
     taken = Taken()
