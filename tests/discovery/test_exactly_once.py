@@ -174,9 +174,8 @@ def check(lake: Lake, documents: list[Document]) -> None:
     for scene in scenes(lake):
         assert scene[0]["state"] == "queued", scene[0]["name"]
         waiting = [shape(row["footprint"]) for row in scene if row["state"] == "queued"]
-        assert all(one.intersection(other).area < 0.95 * min(one.area, other.area) for one, other in combinations(waiting, 2)), scene[0][
-            "name"
-        ]
+        pairs = combinations(waiting, 2)
+        assert all(one.intersection(other).area < 0.95 * min(one.area, other.area) for one, other in pairs), scene[0]["name"]
 
 
 def exactly_once(documents: list[Document], lake: Lake, catalogue_of: Open, tmp_path: Path, *, orders: int, kills: int) -> int:

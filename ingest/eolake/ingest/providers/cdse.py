@@ -46,13 +46,14 @@ class ODataProvider:
     def search(self, query: Query) -> Iterator[Offer]:
         """The products that match, each once. Raises ProviderFault, ConfigError when the collection is unknown."""
         asked = self.criteria(query)
+        wanted = {odata.plain_name(name) for name in query.names}
         seen: set[str] = set()
         for names in self._names(query):
             for document in self._list("Products", [*asked, *names], "PublicationDate", since=query.since, until=query.until):
                 offer = self.offer_of(document, query.collection)
-                if offer is None or offer.id in seen or (query.names and offer.name not in {odata.plain_name(n) for n in query.names}):
+                if offer is None or offer.id in seen or (wanted and offer.name not in wanted):
                     continue
-                if query.names:
+                if wanted:  # of several requests; within one the listing sees to it
                     seen.add(offer.id)
                 yield offer
 
