@@ -103,7 +103,7 @@ def _provider(name: str, about: str) -> click.Command:
     @click.option("--seed", default=0, show_default=True, help="Another seed, other faults.")
     @click.option("--max-time", type=Duration(), metavar="TIME", help="End by itself after this long: 50m, 2h.")
     @pass_invocation
-    def run(call: Invocation, **options: Any) -> None:
+    def run(call: Invocation, /, **options: Any) -> None:
         from eolake.ingest.simulators.running import Run
 
         Run(call=call, name=name, **options).until_stopped()

@@ -150,7 +150,9 @@ class Server:
                 peer.sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Ends everything and waits for it."""
+        """Ends everything and waits for it; a second time it does nothing."""
+        if self._stopped.is_set():
+            return
         self._stopped.set()
         self._wake.send(b"x")
         self._acceptor.join()

@@ -87,13 +87,15 @@ class Tokens:
                 session.access = dict.fromkeys(session.access, 0.0)
 
     def __call__(self, request: Request) -> Response | None:
-        """Answers the token endpoint and the end of a session."""
+        """Answers the token endpoint, `…/revoke`, and the end of a session."""
         if request.method == "POST" and any(fnmatchcase(request.path, glob) for glob in self._paths):
             if self.delay:
                 time.sleep(self.delay)
             response = self._grant(request)
             self.requests["refused"] += response.status != 200
             return response
+        if request.method == "POST" and request.path.endswith("/revoke"):
+            return self._revoke(request.form().get("token", ""))
         session = SESSION.fullmatch(request.path)
         if session and request.method == "DELETE":
             return self._end(request, session["id"])
@@ -168,6 +170,15 @@ class Tokens:
             known = self._sessions.pop(id, None) is not None
         self.requests["ended"] += known
         return Response(status=204) if known else json_response({"error": "Session not found"}, 404)
+
+    def _revoke(self, token: str) -> Response:
+        """The session of that token is over; unknown tokens are no error."""
+        with self._lock:
+            ended = [name for name, session in self._sessions.items() if token in session.access]
+            for name in ended:
+                del self._sessions[name]
+        self.requests["ended"] += len(ended)
+        return Response(status=200)
 
     def _expire(self) -> None:
         now = self._clock()
