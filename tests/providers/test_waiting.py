@@ -48,7 +48,7 @@ def attempt(connection: Connection, provider: DhusProvider) -> tuple[str, Any]:
     except ProviderFault as fault:
         reason = f"{fault} ({fault.code})" if fault.code else str(fault)
         found = transfers.fail(connection, claim, kind=fault.kind.value, reason=reason, retry_after=fault.retry_after)
-    slots.free(connection, owner="me", credential_id=claim.credential_id, n=claim.n)
+    slots.free(connection, claim.slot)
     return claim.granule.id, found
 
 
@@ -101,7 +101,7 @@ def test_s35_without_a_secret_the_account_rests_and_is_looked_at_again(
         open_login(config, claim.credential, state=tmp_path)
     found = fault.value
     state = transfers.fail(ledger, claim, kind=found.kind.value, reason=f"{found} ({found.code})", retry_after=found.retry_after)
-    slots.free(ledger, owner="me", credential_id=claim.credential_id, n=claim.n)
+    slots.free(ledger, claim.slot)
     assert state == "queued"
     assert "secret-missing" in alarms(ledger)[0].text
     assert transfers.claim(ledger, owner="me", lease=timedelta(minutes=5), providers=["hub"]) is None
