@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -94,6 +94,7 @@ class Granule:
     fence: int | None
     collection: str | None
     scene_key: str | None
+    rank: tuple[int | str, ...]
     feed: str | None
     transfer: Literal["copy", "reference"]
     footprint: Mapping[str, Any] | None
@@ -105,7 +106,7 @@ class Granule:
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Granule:
         """From a row with at least these columns."""
-        return cls(**{name: row[name] for name in cls.__slots__})
+        return cls(**{**{name: row[name] for name in cls.__slots__}, "rank": tuple(row["rank"])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +193,8 @@ def _transaction(executor: Executor) -> AbstractContextManager[object]:
 
 
 def _document(offer: Offer) -> dict[str, Any]:
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(offer).items()}
+    values = ((name, getattr(offer, name)) for name in Offer.__slots__)  # asdict() copies every corner of a footprint
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values}
 
 
 def claim(
