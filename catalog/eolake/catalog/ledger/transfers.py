@@ -15,6 +15,7 @@ from eolake.catalog.lake import Connection, Executor
 from eolake.catalog.ledger import slots
 from eolake.catalog.ledger.discovery import raise_alarm
 from eolake.catalog.ledger.granules import Granule, Lease, lease_of
+from eolake.catalog.ledger.slots import REST, Rest, Slot
 from eolake.catalog.queries import load_queries
 
 SQL = load_queries("eolake.catalog.ledger.queries", "transfers")
@@ -30,7 +31,7 @@ class Policy:
     attempts: int = 10
     """Without a new byte, before a granule is kept aside."""
     age: timedelta = timedelta(days=7)
-    """After which a failure is the last one."""
+    """Since its first failure, after which a failure is the last one."""
     corrupt: int = 3
     """Times that other bytes come than the provider promised."""
     first: float = 1
@@ -40,9 +41,8 @@ class Policy:
     offline_longest: float = 21_600
     """Between two looks for a product that was ordered."""
     quota: float = 3600
-    rest: float = 5
-    """Of an account that asks too much, when its provider does not say for how long; doubled by each attempt."""
-    rest_most: float = 3600
+    """Until an account is tried again whose budget at its provider is used up, when that does not say."""
+    rest: Rest = REST
     bulk: float = 0.125
     """Share of claims that look for bulk before near real time, so that bulk does not starve."""
 
@@ -81,17 +81,26 @@ class Claim:
     credential_id: int
     n: int
 
+    @property
+    def slot(self) -> Slot:
+        """The leased connection."""
+        return Slot(credential_id=self.credential_id, n=self.n, fence=self.lease.fence)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Slot:
-    """A connection that its owner keeps open."""
+class History:
+    """What went wrong with a granule before."""
 
-    credential_id: int
-    n: int
+    fault: Fault | None = None
+    """Of the last attempt; None: nothing went wrong yet."""
+    corrupt: int = 0
+    """Times that other bytes came than its provider promised."""
+    failing: timedelta = timedelta()
+    """Since its first failure."""
 
 
 def claim(
-    connection: Connection,
+    connection: Executor,
     *,
     owner: str,
     lease: timedelta,
@@ -109,21 +118,18 @@ def claim(
         "only": list(only) if only is not None else None,
         "credential_id": slot.credential_id if slot else None,
         "n": slot.n if slot else None,
+        "fence": slot.fence if slot else None,
         "bulk_first": random.random() < POLICY.bulk,  # noqa: S311 -- fairness, no secret
     }
-    with connection.transaction():
-        row = connection.execute(SQL["claim"], parameters).fetchone()
-        if row is None:
-            return None
-        found = connection.execute(SQL["granule"], {"granule_id": row["granule"]["granule_id"]}).fetchone()
-    if found is None:
+    row = connection.execute(SQL["claim"], parameters).fetchone()  # one statement: nobody waits for a client that was stopped in between
+    if row is None:
         return None
-    granule = Granule.of(found)
+    granule = Granule.of(row)
     return Claim(
         granule=granule,
         lease=lease_of(granule),
         owner=owner,
-        provider=row["provider"],
+        provider=granule.provider,
         credential=row["credential"],
         credential_id=row["credential_id"],
         n=row["n"],
@@ -151,13 +157,14 @@ def fetched(connection: Executor, claim: Claim, files: Sequence[RawFile], *, mac
     }
     if connection.execute(SQL["fetched"], parameters).fetchone() is None:
         raise Fenced(f"granule {claim.lease.id}: lease {claim.lease.fence} is lost; somebody else fetches it now")
-    slots.hold(connection, owner=claim.owner, credential_id=claim.credential_id, n=claim.n)
+    slots.hold(connection, claim.slot, received=parameters["bytes"])  # type: ignore[arg-type]  # the sum
+    slots.worked(connection, claim.credential_id)
 
 
 def release(connection: Executor, claim: Claim) -> None:
     """Give unfinished work back without counting the attempt; Fenced when the lease is lost. The connection stays with its owner."""
     row = connection.execute(SQL["release"], {"granule_id": claim.lease.id, "fence": claim.lease.fence}).fetchone()
-    slots.hold(connection, owner=claim.owner, credential_id=claim.credential_id, n=claim.n)
+    slots.hold(connection, claim.slot)
     if row is None:
         raise Fenced(f"granule {claim.lease.id}: lease {claim.lease.fence} is lost")
 
@@ -175,69 +182,66 @@ def fail(
     """What a fault means: for the granule (waits, or is kept aside with a reason) and for the account. Fenced when the lease is lost.
 
     `won`: bytes that came nevertheless; an attempt that won some does not count. The connection stays with its owner."""
-    granule = claim.granule
+    held = {"granule_id": claim.lease.id, "fence": claim.lease.fence}
     with connection.transaction():
-        age = connection.execute(SQL["age"], {"granule_id": claim.lease.id}).fetchone()
-        old = age is not None and age["age"] > policy.age
-        state, why = _verdict(granule, kind, reason, won, old=old, policy=policy)
-        parameters = {
-            "granule_id": claim.lease.id,
-            "fence": claim.lease.fence,
+        row = connection.execute(SQL["history"], held).fetchone()
+        if row is None:
+            raise Fenced(f"granule {claim.lease.id}: lease {claim.lease.fence} is lost")
+        past = History(fault=row["fault"], corrupt=row["corrupt"], failing=row["failing"])
+        state, why = _verdict(claim.granule, past, kind, reason, won, policy)
+        parameters = held | {
             "state": state,
             "reason": why,
             "fault": kind,
             "waits_for": kind if kind in {"offline", "quota"} and state == "queued" else None,
             "counted": _counted(kind, won),
             "corrupt": kind == "corrupt",
-            "delay": timedelta(seconds=_delay(granule, kind, retry_after, policy)),
+            "delay": timedelta(seconds=_delay(claim.granule, past, kind, retry_after, policy)),
         }
-        row = connection.execute(SQL["put_off"], parameters).fetchone()
+        connection.execute(SQL["put_off"], parameters)
         _account(connection, claim, kind, reason, retry_after, policy)
-        slots.hold(connection, owner=claim.owner, credential_id=claim.credential_id, n=claim.n)
-        if row is None:
-            raise Fenced(f"granule {claim.lease.id}: lease {claim.lease.fence} is lost")
+        slots.hold(connection, claim.slot, received=won)
     return state
 
 
-def _verdict(granule: Granule, kind: Fault, reason: str, won: int, *, old: bool, policy: Policy) -> tuple[State, str]:
+def _verdict(granule: Granule, past: History, kind: Fault, reason: str, won: int, policy: Policy) -> tuple[State, str]:
     if kind == "config":  # a service that is gone as a whole: no product is to blame
         return "queued" if reason.endswith(RETIRED) else "quarantined", reason
-    if kind == "corrupt" and granule.faults + 1 >= policy.corrupt:
-        return "quarantined", f"{reason} (came {granule.faults + 1} times)"
-    if kind == "gone" and granule.fault == "gone":
+    if kind == "corrupt" and past.corrupt + 1 >= policy.corrupt:
+        return "quarantined", f"{reason} (came {past.corrupt + 1} times)"
+    if kind == "gone" and past.fault == "gone":
         return "quarantined", f"{reason} (asked the catalogue again in between)"
     if kind == "transient" and not won and granule.attempts >= policy.attempts:
         return "quarantined", f"{reason} (attempts without a new byte: {granule.attempts})"
-    if old and kind not in {"rate", "auth", "quota"}:
-        return "quarantined", f"{reason} (waits for more than {policy.age.days} days)"
+    if past.failing > policy.age and kind not in {"rate", "auth", "quota"}:
+        return "quarantined", f"{reason} (fails for more than {policy.age.days} days)"
     return "queued", reason
 
 
 def _counted(kind: Fault, won: int) -> bool:
-    return kind in {"gone", "corrupt", "config", "offline"} or (kind == "transient" and not won)
+    return kind in {"gone", "corrupt", "config"} or (kind == "transient" and not won)
 
 
-def _delay(granule: Granule, kind: Fault, retry_after: float | None, policy: Policy) -> float:
-    """Seconds until the granule may be claimed again; after RATE and AUTH at once, by another account."""
-    doublings = min(max(granule.attempts - 1, 0), 20)
-    if kind in {"rate", "auth"}:
+def _delay(granule: Granule, past: History, kind: Fault, retry_after: float | None, policy: Policy) -> float:
+    """Seconds until the granule may be claimed again; at once by another account when this one is to blame."""
+    if kind in {"rate", "auth", "quota"}:
         return 0
-    if kind == "offline":
-        return max(retry_after or 0, min(policy.offline_first * 2.0**doublings, policy.offline_longest))
-    if kind == "quota":
-        return max(retry_after or 0, policy.quota)
+    if kind == "offline":  # as long again as it waits already
+        return max(retry_after or 0, min(max(policy.offline_first, past.failing.total_seconds()), policy.offline_longest))
     if kind == "gone":
         return policy.first
+    doublings = min(max(granule.attempts - 1, 0), 20)
     return random.uniform(0.5, 1) * min(policy.first * 2.0**doublings, policy.longest)  # noqa: S311 -- jitter, no secret
 
 
 def _account(connection: Executor, claim: Claim, kind: Fault, reason: str, retry_after: float | None, policy: Policy) -> None:
     """What a fault means for the credential."""
+    rest = None if retry_after is None else timedelta(seconds=min(retry_after, policy.rest.most.total_seconds()))
     if kind == "rate":
-        rest = min(max(retry_after or policy.rest * 2.0 ** min(claim.granule.attempts, 10), 1), policy.rest_most)
-        slots.cool_down(connection, claim.credential_id, timedelta(seconds=rest), shrink=True)
-    elif kind == "auth" and retry_after is not None:  # its secret is not there yet, or it logged in a moment ago: looked at again
-        slots.cool_down(connection, claim.credential_id, timedelta(seconds=min(retry_after, policy.rest_most)), shrink=False)
+        told = None if rest is None else max(rest, policy.rest.least)
+        slots.cool_down(connection, claim.credential_id, told, shrink=True, policy=policy.rest)
+    elif kind == "auth" and rest is not None:  # its secret is not there yet, or it logged in a moment ago: looked at again
+        slots.cool_down(connection, claim.credential_id, rest, shrink=False)
         raise_alarm(connection, provider=claim.provider, kind=f"login {claim.credential}", text=reason)
     elif kind == "auth" or reason.endswith(RETIRED):
         slots.disable(connection, claim.credential_id, reason)

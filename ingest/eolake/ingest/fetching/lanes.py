@@ -20,8 +20,8 @@ from eolake.catalog.failpoints import failpoint
 from eolake.catalog.lake import Connection, Lake
 from eolake.catalog.ledger import publications, slots, transfers
 from eolake.catalog.ledger import raw as ledger_raw
-from eolake.catalog.ledger.slots import Account
-from eolake.catalog.ledger.transfers import Claim, RawFile, Slot
+from eolake.catalog.ledger.slots import Account, Slot
+from eolake.catalog.ledger.transfers import Claim, RawFile
 from eolake.catalog.store import Store, open_store
 from eolake.ingest.faults import Kind, ProviderFault
 from eolake.ingest.fetching import raw
@@ -166,7 +166,7 @@ class Fetcher:
         accounts = [account for config in configs for account in accounts_of(config)]
         if accounts:
             self.link.run(lambda c: slots.configure(c, accounts))
-        self.link.run(slots.grow)
+        self.link.run(slots.tend)
         self._providers = tuple(config.name for config in configs)
         owners = self.link.run(slots.owners)
         gone = dead(owners - {self._owner})
@@ -225,7 +225,7 @@ class Fetcher:
 
     def free(self, slot: Slot) -> None:
         """The connection is closed."""
-        self.link.run(lambda c: slots.free(c, owner=self._owner, credential_id=slot.credential_id, n=slot.n))
+        self.link.run(lambda c: slots.free(c, slot))
 
     def rest(self) -> None:
         """The disk is full: nobody writes for a while."""
@@ -262,11 +262,12 @@ class Lane:
         if self._slot is not None and time.monotonic() - self._since < TURN:
             held = self.fetcher.claim(self._slot)
             if held is not None:
+                self._slot = held.claim.slot
                 return held
         self._hang_up()
         held = self.fetcher.claim(None)
         if held is not None:
-            self._slot, self._since = Slot(credential_id=held.claim.credential_id, n=held.claim.n), time.monotonic()
+            self._slot, self._since = held.claim.slot, time.monotonic()
         return held
 
     def _hang_up(self) -> None:
@@ -378,7 +379,7 @@ class Lane:
         """For the circuit breaker."""
         if fault is None or fault.kind is Kind.TRANSIENT:
             host = urlsplit(part.url).netloc.rpartition("@")[2]
-            self.link.run(lambda c: slots.host_result(c, claim.provider, host, ok=fault is None))
+            self.link.run(lambda c: slots.host_result(c, claim.provider, host, ok=fault is None, fence=claim.lease.fence))
 
     def _failed(self, held: Held, fault: ProviderFault) -> None:
         claim = held.claim

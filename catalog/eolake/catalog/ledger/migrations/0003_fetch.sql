@@ -13,6 +13,8 @@ alter table eolake.granule
     add column detail      jsonb not null default '{}',
     add column fault       text,
     add column waits_for   text,
+    add column failing_since timestamptz,
+    add column corrupt     integer not null default 0,
     add column fetched_at  timestamptz,
     add column fetched_on  text,
     add column superseded_by text;
@@ -24,6 +26,8 @@ comment on column eolake.granule.footprint is 'GeoJSON geometry, valid, EPSG:432
 comment on column eolake.granule.detail is 'What its provider needs to find its bytes again: digests, hrefs, ids; never a secret';
 comment on column eolake.granule.fault is 'Class of the last failure: transient, rate, auth, offline, quota, gone, corrupt, config';
 comment on column eolake.granule.waits_for is 'Why it waits although it is due: offline, quota; else null';
+comment on column eolake.granule.failing_since is 'When the first failure since it was queued was; its age decides when one is the last';
+comment on column eolake.granule.corrupt is 'How often other bytes came than its provider promised';
 comment on column eolake.granule.fetched_on is 'The machine that still has its bytes on a local disk';
 comment on column eolake.granule.superseded_by is 'Name of the granule that took its place';
 
@@ -46,6 +50,7 @@ create table eolake.credential (
     allowed        integer not null check (allowed > 0),
     adapted_at     timestamptz not null default eolake.clock(),
     cooldown_until timestamptz not null default '-infinity',
+    rates          integer not null default 0,
     disabled       text,
     budget         bigint,
     release_lag    interval not null default interval '0',
@@ -55,6 +60,7 @@ create table eolake.credential (
 
 comment on table eolake.credential is 'An account of a provider: a reference to its secret, never the secret.';
 comment on column eolake.credential.allowed is 'Connections in use at most right now: halved by 429, one more after ten clean minutes';
+comment on column eolake.credential.rates is 'How often in a row its provider said that it asks too much: each rest is twice as long';
 comment on column eolake.credential.budget is 'Bytes in 30 days; null: no limit';
 comment on column eolake.credential.release_lag is 'For so long the provider may count a connection that was closed';
 comment on column eolake.credential.retired is 'Not in the settings any more';
@@ -66,7 +72,9 @@ create table eolake.slot (
     granule_id     bigint,
     fence          bigint,
     bytes          bigint not null default 0,
+    rate           double precision not null default 0,
     began_at       timestamptz,
+    seen_at        timestamptz,
     leased_until   timestamptz not null default '-infinity',
     cooldown_until timestamptz not null default '-infinity',
     primary key (credential_id, n)
@@ -75,9 +83,11 @@ create table eolake.slot (
 comment on table eolake.slot is 'One TCP connection of one account: a leased row. Free when both times are past.';
 comment on column eolake.slot.fence is 'Of the lease on the granule that it is used for';
 comment on column eolake.slot.bytes is 'Received for that granule since began_at';
+comment on column eolake.slot.rate is 'Bytes a second, as it was last measured (seen_at)';
 comment on column eolake.slot.cooldown_until is 'The provider may count a closed connection for a while longer';
 
 create index slot_owner on eolake.slot (owner) where owner is not null;
+create index slot_fence on eolake.slot (fence) where fence is not null;
 
 create table eolake.traffic (
     credential_id bigint not null references eolake.credential on delete cascade,
@@ -96,10 +106,13 @@ create table eolake.host (
     bad        integer not null default 0,
     trips      integer not null default 0,
     open_until timestamptz not null default '-infinity',
+    trial      bigint,
     primary key (provider, host)
 );
 
-comment on table eolake.host is 'Circuit breaker: too many failures in a minute close a host for a while, for all workers.';
+comment on table eolake.host is 'Circuit breaker: after too many failures in a minute nobody asks a host for a while; then one trial decides.';
+comment on column eolake.host.trips is 'How often in a row it broke; 0: all is well';
+comment on column eolake.host.trial is 'Fence of the one transfer that is let through to see whether the host is well again';
 
 create table eolake.file (
     file_id       bigint generated always as identity primary key,
@@ -164,76 +177,115 @@ create function eolake.spent(_credential_id bigint) returns bigint
 language sql stable
 set search_path = pg_catalog
 as $$ select coalesce(sum(bytes), 0)::bigint from eolake.traffic
-      where credential_id = _credential_id and hour > eolake.clock() - interval '30 days' $$;
+      where credential_id = _credential_id and hour > eolake.clock() - interval '30 days 1 hour' $$;
 
 comment on function eolake.spent is 'Bytes that a credential received in the last 30 days';
 
+create function eolake.taken(_credential_id bigint, _but_n integer default null) returns integer
+language sql stable
+set search_path = pg_catalog
+as $$ select count(*)::integer from eolake.slot s join eolake.credential c using (credential_id)
+      where s.credential_id = _credential_id and s.n is distinct from _but_n
+        and greatest(s.leased_until + c.release_lag, s.cooldown_until) > eolake.clock() $$;
+
+comment on function eolake.taken is
+    'Connections of a credential that its provider may count: leased ones, and closed ones for the release lag. A lease that ran out is '
+    'a connection that was closed then, at the latest.';
+
+create function eolake.broken(_provider text) returns boolean
+language sql stable
+set search_path = pg_catalog
+as $$ select exists (select from eolake.host h where h.provider = _provider and h.trips > 0
+      and (h.open_until > eolake.clock()
+           or exists (select from eolake.slot s where s.fence = h.trial and s.leased_until > eolake.clock()))) $$;
+
+comment on function eolake.broken is 'Whether nobody may ask a provider now: one of its hosts broke, and its rest is not over or a trial is under way';
+
 create function eolake.claim_transfer(
-    _owner text, _lease interval, _providers text[], _only bigint[], _credential_id bigint, _n integer, _bulk_first boolean)
-returns table (granule_id bigint, credential_id bigint, n integer)
-language plpgsql
+    _owner text, _lease interval, _providers text[], _only bigint[], _credential_id bigint, _n integer, _fence bigint, _bulk_first boolean)
+returns table (granule eolake.granule, credential text, credential_id bigint, n integer)
+language plpgsql volatile
 set search_path = pg_catalog
 as $$
 declare
     _now timestamptz := eolake.clock();
     _account record;
-    _granule bigint;
+    _granule eolake.granule;
     _slot integer;
-    _fence bigint;
+    _new bigint;
+    _locked boolean := false;
 begin
-    for _account in  -- the least busy provider first, then the one that was not served for longest
-        select c.credential_id, c.provider from eolake.credential c
-        join eolake.provider p using (provider)
-        left join lateral (
-            select count(*) as taken from eolake.slot s
-            where s.credential_id = c.credential_id and greatest(s.leased_until, s.cooldown_until) > _now
-              and not (s.credential_id is not distinct from _credential_id and s.n = _n and s.owner = _owner)) t on true
+    for _account in  -- the least busy account first, then that of the provider that was not served for longest
+        select c.credential_id as id, c.name, c.provider, c.allowed, c.budget, t.taken from eolake.credential c
+        join eolake.provider p on p.provider = c.provider
+        cross join lateral (
+            select eolake.taken(c.credential_id, case when c.credential_id = _credential_id then _n end) as taken) t
         where c.provider = any(_providers) and c.disabled is null and not c.retired and c.cooldown_until <= _now and t.taken < c.allowed
           and (_credential_id is null or c.credential_id = _credential_id)
-          and (c.budget is null or eolake.spent(c.credential_id) < c.budget)
-          and not exists (select from eolake.host h where h.provider = c.provider and h.open_until > _now)
+          and exists (select from eolake.granule g where g.provider = c.provider and g.state in ('queued', 'fetching') and g.priority in (0, 1)
+                      and g.next_try <= _now)
         order by t.taken::float / c.allowed, p.served_at, c.credential_id
     loop
-        perform from eolake.credential c where c.credential_id = _account.credential_id for update;  -- one claim at a time per account
-        perform from eolake.slot s, eolake.credential c
-        where c.credential_id = _account.credential_id and s.credential_id = c.credential_id
-          and greatest(s.leased_until, s.cooldown_until) > _now
-          and not (s.credential_id is not distinct from _credential_id and s.n = _n and s.owner = _owner)
-        group by c.credential_id having count(*) >= c.allowed;
-        continue when found;
+        -- One claim at a time per provider. Who holds one such lock waits for no other: no deadlock.
+        if _locked then
+            perform from eolake.provider p where p.provider = _account.provider for no key update skip locked;
+            continue when not found;
+        else
+            perform from eolake.provider p where p.provider = _account.provider for no key update;
+            _locked := true;
+        end if;
+        -- What was read before the lock may be over.
+        continue when eolake.broken(_account.provider)
+            or eolake.taken(_account.id, case when _account.id = _credential_id then _n end) >= _account.allowed;
 
-        select s.n into _slot from eolake.slot s
-        where s.credential_id = _account.credential_id
-          and case when _credential_id is null then greatest(s.leased_until, s.cooldown_until) <= _now else s.n = _n and s.owner = _owner end
-        order by s.n limit 1 for update skip locked;
+        if _credential_id is null then
+            select s.n into _slot from eolake.slot s join eolake.credential c on c.credential_id = s.credential_id
+            where s.credential_id = _account.id and greatest(s.leased_until + c.release_lag, s.cooldown_until) <= eolake.clock()
+            order by s.n limit 1 for update of s skip locked;
+        else
+            select s.n into _slot from eolake.slot s
+            where s.credential_id = _account.id and s.n = _n and s.owner = _owner and s.fence = _fence and s.leased_until > _now
+            for update skip locked;
+        end if;
         continue when not found;
 
         _granule := null;
-        for _priority in 0 .. 1 loop
-            select g.granule_id into _granule from eolake.granule g
-            where g.provider = _account.provider and g.state in ('queued', 'fetching') and g.next_try <= _now
-              and g.priority = case when _bulk_first then 1 - _priority else _priority end
-              and (_only is null or g.granule_id = any(_only))
-            order by g.next_try, g.granule_id limit 1 for update skip locked;
-            exit when found;
-        end loop;
-        continue when _granule is null;
+        if _only is not null then
+            select g.* into _granule from eolake.granule g
+            where g.granule_id = any(_only) and g.provider = _account.provider and g.state in ('queued', 'fetching') and g.next_try <= _now
+            order by g.priority, g.next_try, g.granule_id limit 1 for update skip locked;
+        else
+            for _turn in 0 .. 1 loop
+                select g.* into _granule from eolake.granule g
+                where g.provider = _account.provider and g.state in ('queued', 'fetching')
+                  and g.priority = case when _bulk_first then 1 - _turn else _turn end and g.next_try <= _now
+                order by g.next_try, g.granule_id limit 1 for update skip locked;
+                exit when found;
+            end loop;
+        end if;
+        continue when _granule.granule_id is null;
+        -- What is under way is in the budget already, with its whole size.
+        continue when _account.budget is not null and _account.budget < eolake.spent(_account.id) + greatest(1, coalesce(_granule.size, 0)) + (
+            select coalesce(sum(greatest(o.size - s.bytes, 0)), 0) from eolake.slot s join eolake.granule o on o.granule_id = s.granule_id
+            where s.credential_id = _account.id and s.leased_until > _now and o.fence = s.fence and o.state = 'fetching');
 
-        update eolake.host h set open_until = _now + interval '30 seconds'  -- a host that was closed: this claim is the trial
-        where h.provider = _account.provider and h.trips > 0;
-        _fence := nextval('eolake.fence');
+        _new := nextval('eolake.fence');
+        update eolake.host h set trial = _new where h.provider = _account.provider and h.trips > 0;
         update eolake.granule g
-        set state = 'fetching', lease_owner = _owner, fence = _fence, attempts = g.attempts + 1,
-            faults = g.faults + (g.state = 'fetching')::integer, next_try = _now + _lease, waits_for = null, changed_at = _now
-        where g.granule_id = _granule;
+        set state = 'fetching', lease_owner = _owner, fence = _new, attempts = g.attempts + 1,
+            faults = g.faults + (g.state = 'fetching')::integer, next_try = eolake.clock() + _lease, waits_for = null, changed_at = eolake.clock()
+        where g.granule_id = _granule.granule_id
+        returning g.* into _granule;
         update eolake.slot s
-        set owner = _owner, granule_id = _granule, fence = _fence, bytes = 0, began_at = _now, leased_until = _now + _lease
-        where s.credential_id = _account.credential_id and s.n = _slot;
-        update eolake.provider p set served_at = _now where p.provider = _account.provider;
-        return query select _granule, _account.credential_id, _slot;
+        set owner = _owner, granule_id = _granule.granule_id, fence = _new, bytes = 0, began_at = eolake.clock(), seen_at = eolake.clock(),
+            leased_until = eolake.clock() + _lease
+        where s.credential_id = _account.id and s.n = _slot;
+        update eolake.provider p set served_at = eolake.clock() where p.provider = _account.provider;
+        return query select _granule, _account.name, _account.id, _slot;
         return;
     end loop;
 end $$;
 
 comment on function eolake.claim_transfer is
-    'Lease a due granule and a free connection of an account of its provider, both or neither. With a slot: only for that slot, which the owner holds.';
+    'Lease a due granule and a free connection of an account of its provider, both or neither. With a slot and its fence: only for that '
+    'slot, which the owner holds.';

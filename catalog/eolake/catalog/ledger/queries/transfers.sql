@@ -1,16 +1,12 @@
 -- Transfers: a granule and a connection, leased together.
 
 -- name: claim
-select c.credential_id, c.n, a.provider, a.name as credential, to_jsonb(g) as granule
-from eolake.claim_transfer(%(owner)s, %(lease)s, %(providers)s, %(only)s::bigint[], %(credential_id)s, %(n)s, %(bulk_first)s) c
-join eolake.credential a using (credential_id)
-join eolake.granule g using (granule_id);
-
--- name: granule
-select * from eolake.granule where granule_id = %(granule_id)s;
+select (c.granule).*, c.credential, c.credential_id, c.n
+from eolake.claim_transfer(%(owner)s, %(lease)s, %(providers)s, %(only)s::bigint[], %(credential_id)s::bigint, %(n)s::integer, %(fence)s::bigint,
+                           %(bulk_first)s) c;
 
 -- name: keep
--- Keep claims, and say how far they are; those that are lost come back.
+-- Keep claims, and say how far they are; those that are lost come back. A connection whose lease ran out is lost: nobody counts it any more.
 with held as (
     select * from jsonb_to_recordset(%(claims)s::jsonb) as h(granule_id bigint, fence bigint, credential_id bigint, n integer, bytes bigint)
 ), kept as (
@@ -18,8 +14,11 @@ with held as (
     where g.granule_id = h.granule_id and g.fence = h.fence and g.state = 'fetching'
     returning g.fence
 ), slots as (
-    update eolake.slot s set leased_until = eolake.clock() + %(lease)s, bytes = h.bytes from held h
-    where s.credential_id = h.credential_id and s.n = h.n and s.fence = h.fence
+    update eolake.slot s
+    set leased_until = eolake.clock() + %(lease)s, bytes = h.bytes, seen_at = eolake.clock(),
+        rate = greatest(h.bytes - s.bytes, 0) / greatest(extract(epoch from eolake.clock() - s.seen_at)::double precision, 0.001)
+    from held h
+    where s.credential_id = h.credential_id and s.n = h.n and s.fence = h.fence and s.leased_until > eolake.clock()
     returning s.fence
 )
 select h.fence from held h where h.fence not in (select fence from kept) or h.fence not in (select fence from slots);
@@ -28,7 +27,8 @@ select h.fence from held h where h.fence not in (select fence from kept) or h.fe
 -- The files of a granule are verified in the store: it waits to be converted. No row when the lease is lost.
 with ended as (
     update eolake.granule
-    set state = 'fetched', reason = null, fault = null, step = null, attempts = 0, faults = 0, lease_owner = null, fetched_at = eolake.clock(),
+    set state = 'fetched', reason = null, fault = null, step = null, attempts = 0, faults = 0, corrupt = 0, failing_since = null,
+        waits_for = null, lease_owner = null, fetched_at = eolake.clock(),
         fetched_on = %(machine)s, next_try = eolake.clock(), changed_at = eolake.clock()
     where granule_id = %(granule_id)s and fence = %(fence)s and state = 'fetching'
     returning granule_id
@@ -50,7 +50,9 @@ returning granule_id;
 with ended as (
     update eolake.granule
     set state = %(state)s, reason = %(reason)s, fault = %(fault)s, waits_for = %(waits_for)s, lease_owner = null,
-        attempts = attempts - (not %(counted)s)::integer, faults = faults + %(corrupt)s::integer,
+        attempts = attempts - (not %(counted)s)::integer,
+        corrupt = case when reason is null then 0 else corrupt end + %(corrupt)s::integer,
+        failing_since = case when reason is null or failing_since is null then eolake.clock() else failing_since end,
         next_try = eolake.clock() + %(delay)s, changed_at = eolake.clock()
     where granule_id = %(granule_id)s and fence = %(fence)s and state = 'fetching'
     returning granule_id
@@ -67,8 +69,12 @@ update eolake.granule set state = 'queued', attempts = attempts - 1, lease_owner
 where granule_id = %(granule_id)s and fence = %(fence)s and state = 'fetching'
 returning granule_id;
 
--- name: age
-select eolake.clock() - offered_at as age from eolake.granule where granule_id = %(granule_id)s;
+-- name: history
+-- What went wrong before, as long as it was not tried anew from the start (then there is no reason); locks the granule. No row when the lease is lost.
+select reason is null as first, case when reason is not null then fault end as fault, case when reason is null then 0 else corrupt end as corrupt,
+       coalesce(case when reason is not null then eolake.clock() - failing_since end, interval '0') as failing
+from eolake.granule where granule_id = %(granule_id)s and fence = %(fence)s and state = 'fetching'
+for update;
 
 -- name: due_in
 -- How long until the next granule can be claimed by some account; null when none ever will.
@@ -77,7 +83,7 @@ from (
     select c.provider, min(greatest(
         c.cooldown_until,
         case when c.budget is not null and eolake.spent(c.credential_id) >= c.budget then eolake.clock() + interval '1 hour' else '-infinity' end,
-        coalesce((select max(h.open_until) from eolake.host h where h.provider = c.provider), '-infinity'))) as usable_at
+        coalesce((select max(h.open_until) from eolake.host h where h.provider = c.provider and h.trips > 0), '-infinity'))) as usable_at
     from eolake.credential c
     where c.disabled is null and not c.retired and c.provider = any(%(providers)s)
     group by c.provider
