@@ -94,7 +94,6 @@ class Granule:
     fence: int | None
     collection: str | None
     scene_key: str | None
-    rank: tuple[int | str, ...]
     feed: str | None
     transfer: Literal["copy", "reference"]
     footprint: Mapping[str, Any] | None
@@ -102,6 +101,7 @@ class Granule:
     fault: str | None
     fetched_on: str | None
     """The machine that has its bytes on a local disk."""
+    rank: tuple[int | str, ...] = ()
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Granule:
