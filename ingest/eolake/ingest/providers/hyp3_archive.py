@@ -97,6 +97,9 @@ class Target(Protocol):
     def listing(self) -> Mapping[str, Found]:
         """All that it has, by name."""
 
+    def look(self, name: str) -> Found | None:
+        """One of them that the listing did not have: listings are cut off now and then."""
+
     def same(self, name: str, there: Found, source: Found) -> bool:
         """Whether an object of the archive has the bytes of the source."""
 
@@ -174,6 +177,7 @@ def _file(one: Wanted, found: Found | None, target: Target, there: Found | None,
     if found is None:
         return _outcome(one, "missing", "the job did not make it")
     try:
+        there = there or target.look(one.name)
         if there is not None and there.size == found.size and target.same(one.name, there, found):
             return _outcome(one, "present")
         why = "" if there is None else f"replaces one of {there.size} bytes, of {found.size}"

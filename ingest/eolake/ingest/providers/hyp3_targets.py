@@ -38,21 +38,25 @@ class S3Source:
         self._client = client
 
     def objects(self, bucket: str, stem: str, keys: Sequence[str]) -> Mapping[str, Found]:
-        """By one listing for a product; one look for each key where listing is not allowed."""
-        try:
-            listed = {key: found for key, found in listing(self._client, bucket, stem) if key in set(keys)}
-        except Denied:
-            listed = {key: found for key in keys if (found := self._look(bucket, key)) is not None}
-        return listed
+        """By one listing for a product; what it lacks, or may not be listed, is looked for by its key.
 
-    def _look(self, bucket: str, key: str) -> Found | None:
+        Where listing is not allowed, S3 says of what is not there that it is denied: so Denied only when nothing can be read."""
+        wanted = set(keys)
         try:
-            with _faults(f"s3://{bucket}/{key}"):
-                return _found(self._client.head_object(Bucket=bucket, Key=key))
-        except ProviderFault as fault:
-            if fault.kind is not Kind.GONE:
-                raise
-            return None
+            found = {key: one for key, one in listing(self._client, bucket, stem) if key in wanted}
+        except Denied:
+            found = {}
+        refused: Denied | None = None
+        for key in sorted(wanted - set(found)):
+            try:
+                one = head(self._client, bucket, key)
+            except Denied as error:
+                refused = error
+            else:
+                found |= {key: one} if one is not None else {}
+        if refused is not None and not found:
+            raise refused
+        return found
 
 
 class S3Target:
@@ -66,6 +70,10 @@ class S3Target:
         """All objects below the prefix."""
         start = f"{self._prefix}/" if self._prefix else ""
         return {key.removeprefix(start): found for key, found in listing(self._client, self._bucket, start)}
+
+    def look(self, name: str) -> Found | None:
+        """One object, that the listing did not have."""
+        return head(self._client, self._bucket, self._key(name))
 
     def same(self, name: str, there: Found, source: Found) -> bool:
         """By ETag; where parts differ, by the source's ETag as it was noted. Without a note (another program's copy) the size has to do."""
@@ -166,6 +174,11 @@ class FolderTarget:
                 found[path.name] = Found(size=stat.st_size, etag=etag)
         return found
 
+    def look(self, name: str) -> Found | None:
+        """Nothing: a folder is listed whole."""
+        _ = name
+        return None
+
     def same(self, name: str, there: Found, source: Found) -> bool:
         """By the noted ETag, else by that of the file itself where it can be computed."""
         if there.etag is not None or source.etag is None:
@@ -239,6 +252,17 @@ def listing(client: S3Client, bucket: str, prefix: str) -> Iterator[tuple[str, F
         if following == after or (not token and not last):
             raise ProviderFault(f"s3://{bucket}/{prefix} is listed in circles", Kind.TRANSIENT, host=bucket)
         after = following
+
+
+def head(client: S3Client, bucket: str, key: str) -> Found | None:
+    """An object; None when it is not there. Raises Denied, ProviderFault."""
+    try:
+        with _faults(f"s3://{bucket}/{key}"):
+            return _found(client.head_object(Bucket=bucket, Key=key))
+    except ProviderFault as fault:
+        if fault.kind is not Kind.GONE:
+            raise
+        return None
 
 
 def fetch(wanted: Wanted, path: Path) -> int:
