@@ -24,6 +24,8 @@ ALGORITHMS: Mapping[str, tuple[str, int]] = {
 EXTENSION = re.compile(r"(\.zip|\.tar|\.tar\.gz|\.tgz|\.SAFE|\.SEN3|\.nc|\.EOF|\.DBL|\.tif|\.tiff)+$", re.IGNORECASE)
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".nc", ".tif", ".tiff", ".eof", ".h5")
 """Endings of products that are one file as they are; all others come as a zip of a folder."""
+GEOMETRY = ("type", "coordinates", "bbox", "crs")
+"""What belongs to a geometry."""
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _TOLD = ("productType", "timeliness", "tileId", "processorVersion", "orbitNumber", "relativeOrbitNumber", "orbitDirection")
 """Attributes that the ledger keeps."""
@@ -87,10 +89,10 @@ def digests_of(document: Mapping[str, Any]) -> dict[str, str]:
 def flattened(document: Mapping[str, Any]) -> Mapping[str, Any]:
     """Some notifications carry everything after GeoFootprint inside of it; here it stands where it belongs."""
     inner = document.get("GeoFootprint")
-    if "ContentDate" in document or not isinstance(inner, Mapping) or "ContentDate" not in inner:
+    strayed = {key: value for key, value in inner.items() if key not in GEOMETRY} if isinstance(inner, Mapping) else {}
+    if not strayed or not isinstance(inner, Mapping):
         return document
-    geometry = {key: inner[key] for key in ("type", "coordinates") if key in inner}
-    return {**{key: value for key, value in inner.items() if key not in geometry}, **document, "GeoFootprint": geometry}
+    return {**strayed, **document, "GeoFootprint": {key: inner[key] for key in GEOMETRY if key in inner}}
 
 
 def offer_of(given: Mapping[str, Any], *, provider: str, download: str, collection: str | None = None) -> Offer | None:
