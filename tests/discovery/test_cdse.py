@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.fragile import Crash, fragile
 from support.odata import DAY, T0, config_at
 
 from eolake.catalog.errors import ConfigError
@@ -306,6 +308,29 @@ def test_d08_deleted_products_are_withdrawn_and_their_rows_stay(service: Any, la
         (row,) = connection.execute("select reason from eolake.granule where id = %s", [record(1).id])
     assert "Corrupted product" in row["reason"]
     assert follow(lake, one.provider, since=T0) == Followed()  # a second time is none
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_d07_d08_a_crash_while_changes_are_followed_and_a_rerun_give_the_same_states(after: bool, service: Any, lake: Lake) -> None:
+    one = service(*[record(n, T0 + n * DAY / 10, tile=f"{n + 1:02d}HFA") for n in range(6)])
+    discover(lake, FEED, one.provider, until=NOW)
+    one.archive.remove(record(1).id, at=T0 + 2 * DAY)
+    one.archive.remove(record(4).id, at=T0 + 3 * DAY, cause="Corrupted product")
+    one.archive.replace(replace(record(2, T0 + 2 * DAY / 10, tile="03HFA"), modified=T0 + 6 * DAY, digests={"md5": "f" * 32}))
+    for at in count(1):
+        with lake.connect() as connection:
+            connection.execute("update eolake.granule set state = 'queued', reason = null, fingerprint = 'md5:' || repeat('0', 32)")
+        try:
+            follow(fragile(lake, at=at, after=after), one.provider, since=T0 + DAY)
+        except Crash:
+            follow(lake, one.provider, since=T0 + DAY)
+            assert states(lake) == {0: "queued", 1: "withdrawn", 2: "queued", 3: "queued", 4: "withdrawn", 5: "queued"}
+            with lake.connect() as connection:
+                (row,) = connection.execute("select fingerprint from eolake.granule where id = %s", [record(2).id])
+            assert row["fingerprint"] == "md5:" + "f" * 32
+        else:
+            assert at > 5
+            return
 
 
 def test_b1h_modified_products_are_fetched_again_only_when_their_bytes_changed(service: Any, lake: Lake) -> None:

@@ -8,15 +8,14 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import count, pairwise
 from typing import Any, LiteralString, override
 
-import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from psycopg.rows import DictRow, dict_row
+from support.fragile import Crash, fragile
 from support.odata import DAY, T0, Catalogue, Open, empty, product
 
 from eolake.catalog.errors import Busy
-from eolake.catalog.lake import Connection, Lake
+from eolake.catalog.lake import Lake
 from eolake.catalog.ledger import discovery as ledger
 from eolake.catalog.ledger.granules import Granule, Offer
 from eolake.ingest.discovery import walk
@@ -320,41 +319,6 @@ def test_a_provider_without_publication_times_is_walked_by_sensing(lake: Lake) -
 
 
 # --- crashes ---
-
-
-class Crash(Exception):
-    """The process ends here."""
-
-
-class Fragile(psycopg.Connection[DictRow]):
-    """Crashes at one of its statements, before or after the server has run it."""
-
-    left: int | None = None
-    after = False
-
-    @override
-    def execute(self, *args: Any, **kwargs: Any) -> Any:
-        cls = type(self)
-        if cls.left is None:
-            return super().execute(*args, **kwargs)
-        cls.left -= 1
-        if cls.left == 0 and not cls.after:
-            raise Crash
-        result = super().execute(*args, **kwargs)
-        if cls.left == 0:
-            raise Crash
-        return result
-
-
-def fragile(lake: Lake, *, at: int | None, after: bool) -> Lake:
-    kind = type("Fragile", (Fragile,), {"left": at, "after": after})
-
-    class FragileLake(Lake):
-        @override
-        def connect(self, *, autocommit: bool = True, name: str = "eolake") -> Connection:
-            return kind.connect(self.database.url(), autocommit=autocommit, row_factory=dict_row, application_name=name)
-
-    return FragileLake(settings=lake.settings)
 
 
 TABLES: Sequence[LiteralString] = (
