@@ -81,7 +81,7 @@ class _Taking:
         elif found:
             self._size = int(found[1])
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: memoryview) -> None:
         """Bytes of the file."""
         task = self._task
         task.received += len(data)

@@ -13,7 +13,7 @@ HASHLIB = {"md5": "md5", "sha1": "sha1", "sha256": "sha256", "sha512": "sha512",
 
 
 class _Hash(Protocol):
-    def update(self, data: bytes, /) -> object: ...
+    def update(self, data: bytes | memoryview, /) -> object: ...
     def hexdigest(self) -> str: ...
 
 
@@ -23,7 +23,7 @@ class _Crc32:
     def __init__(self) -> None:
         self._value = 0
 
-    def update(self, data: bytes, /) -> None:
+    def update(self, data: bytes | memoryview, /) -> None:
         self._value = zlib.crc32(data, self._value)
 
     def hexdigest(self) -> str:
@@ -72,7 +72,7 @@ class Digests:
         self.wanted = plain(wanted)
         self._hashes = {name: _start(name) for name in {*self.wanted, "sha256"}}
 
-    def update(self, data: bytes) -> None:
+    def update(self, data: bytes | memoryview) -> None:
         """More of the stream."""
         for one in self._hashes.values():
             one.update(data)

@@ -175,7 +175,7 @@ class Exchange:
         if self.head.size > 256 * 1024:
             raise ProviderFault(f"{shown(self._url)} sends a header without end", Kind.TRANSIENT, host=host_of(self._url))
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: memoryview) -> None:
         self._received += len(data)
         self._task.received += len(data)
         self._task.progress(len(data))

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from eolake.catalog.errors import Transient
 
-CHUNK = 1 << 20
+CHUNK = 256 << 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,7 @@ class Partial:
         """Take bytes back."""
         os.ftruncate(self.fd, length)
 
-    def write(self, data: bytes, at: int) -> None:
+    def write(self, data: bytes | memoryview, at: int) -> None:
         """Transient when the disk is full."""
         try:
             done = 0
@@ -101,14 +101,15 @@ class Partial:
                 raise Transient(f"the disk of {self.path.parent} is full") from error
             raise
 
-    def read(self, start: int, stop: int) -> Iterator[bytes]:
-        """Bytes [start, stop), piece by piece."""
+    def read(self, start: int, stop: int) -> Iterator[memoryview]:
+        """Bytes [start, stop), piece by piece; each is good until the next."""
+        buffer = memoryview(bytearray(min(CHUNK, max(0, stop - start))))
         while start < stop:
-            piece = os.pread(self.fd, min(CHUNK, stop - start), start)
-            if not piece:
+            count = os.preadv(self.fd, [buffer[: stop - start]], start)
+            if not count:
                 return
-            start += len(piece)
-            yield piece
+            start += count
+            yield buffer[:count]
 
     def complete(self) -> None:
         """All bytes are right: durable, under the final name."""

@@ -1,0 +1,347 @@
+"""Transfers, side by side with curl, aria2 and rclone on a server of this machine, in one run.
+
+    .venv/bin/python bench/transfer.py [--only one,small,capped,resets,killed,shares,accounts,memory] [--rounds 3] [--scale 1.0]
+
+one       one file, uncapped                                  MB/s, against the fastest of the others
+small     many files of 5 MiB, uncapped, 4 at a time          files/s, the same
+capped    40 files, each connection capped, 4 connections     share of the ideal time
+resets    the same; each 16 MiB have 1 chance in 100 to end in a reset      bytes the server sent, by the bytes that were wanted
+killed    the same; the fetch process is killed every few seconds           the same, and what is wrong or double in the lake
+shares    three providers with 4, 2 and 1 connections         how much of the time each connection was busy
+accounts  5 credentials against one                           times as fast
+memory    peak of the fetch process, 8 connections
+
+`one` and `small` measure the engine within a running process, as it is in a worker, and verify sha256 as they go, which the others do not.
+Everything else goes through the whole fetch process: ledger, slots, lanes, store. The others need Debian's packages curl, aria2 and rclone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import psutil
+from lakes import Bench, bench
+
+from eolake.catalog.lake import Lake
+from eolake.catalog.ledger import granules
+from eolake.catalog.ledger.granules import Offer
+from eolake.catalog.settings import load_settings
+from eolake.ingest.fetching.crew import Crew
+from eolake.ingest.fetching.messages import FetchOrder
+from eolake.ingest.providers.base import Part
+from eolake.ingest.transfer.engine import Engine
+
+MIB = 1 << 20
+CONNECTIONS = 4
+
+
+# --- the server ---
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """A simulator in a process of its own."""
+
+    url: str
+    pid: int
+
+    def file(self, name: str, size: int) -> str:
+        """The address of a file; its bytes are made from its name."""
+        return f"{self.url}/f/{name}?size={size}&seed=1"
+
+    def post(self, path: str, document: Any = None) -> None:
+        """Tell it something."""
+        request = urllib.request.Request(f"{self.url}{path}", data=json.dumps(document or {}).encode(), method="POST")
+        with urllib.request.urlopen(request, timeout=30):
+            pass
+
+    def stats(self) -> Mapping[str, Any]:
+        """What it saw since the last reset."""
+        with urllib.request.urlopen(f"{self.url}/_stats", timeout=30) as answer:
+            found: Mapping[str, Any] = json.load(answer)
+        return found
+
+    def warm(self, urls: Sequence[str]) -> None:
+        """Let it make the files, so that nobody waits for that."""
+        for url in urls:
+            with urllib.request.urlopen(urllib.request.Request(url, headers={"Range": "bytes=0-0"}), timeout=300) as answer:
+                answer.read()
+        self.post("/_reset")
+
+
+@contextmanager
+def origin() -> Iterator[Origin]:
+    """The server runs while the block does."""
+    script = "import sys,time\nfrom eolake.ingest.simulators.server import Server\ns=Server()\nprint(s.url,flush=True)\nsys.stdin.read()\ns.close()\n"
+    process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert process.stdin
+    try:
+        yield Origin(url=process.stdout.readline().strip(), pid=process.pid)
+    finally:
+        process.stdin.close()
+        process.wait()
+        process.stdout.close()
+
+
+# --- the others ---
+
+
+def curl(urls: Sequence[str], folder: Path) -> list[str]:
+    config = folder / "curl.txt"
+    config.write_text("".join(f'url = "{url}"\noutput = "{folder / str(n)}"\n' for n, url in enumerate(urls)))
+    return ["curl", "-sS", "--parallel", "--parallel-max", str(CONNECTIONS), "-K", str(config)]
+
+
+def aria2(urls: Sequence[str], folder: Path, split: int = 1) -> list[str]:
+    config = folder / "aria2.txt"
+    config.write_text("".join(f"{url}\n  out={n}\n" for n, url in enumerate(urls)))
+    options = ["-q", "-i", str(config), "-d", str(folder), "-j", str(CONNECTIONS), f"-x{split}", f"-s{split}", "--file-allocation=falloc"]
+    return ["aria2c", *options]
+
+
+def aria2_split(urls: Sequence[str], folder: Path) -> list[str]:
+    return aria2(urls, folder, split=4)
+
+
+def rclone(urls: Sequence[str], folder: Path) -> list[str]:
+    config = folder / "rclone.csv"
+    config.write_text("".join(f"{url},{n}\n" for n, url in enumerate(urls)))
+    one = ["rclone", "copyurl", urls[0], str(folder / "0"), "-q"]
+    return (
+        one
+        if len(urls) == 1
+        else [
+            "sh",
+            "-c",
+            f"cut -d, -f1 {config} | nl -v0 -w1 -s' ' | xargs -P {CONNECTIONS} -L1 sh -c 'rclone copyurl -q \"$1\" {folder}/$0'",
+        ]
+    )
+
+
+OTHERS: Mapping[str, Callable[[Sequence[str], Path], list[str]]] = {
+    "curl": curl,
+    "aria2": aria2,
+    "aria2 -x4": aria2_split,
+    "rclone": rclone,
+}
+
+
+def installed() -> list[str]:
+    return [name for name in OTHERS if shutil.which("aria2c" if name.startswith("aria2") else name)]
+
+
+def theirs(name: str, urls: Sequence[str], sizes: Sequence[int]) -> float:
+    """Seconds that another tool takes."""
+    with tempfile.TemporaryDirectory(prefix="eolake-bench-") as place:
+        folder = Path(place)
+        command = OTHERS[name](urls, folder)
+        begin = time.monotonic()
+        subprocess.run(command, check=True, capture_output=True)
+        seconds = time.monotonic() - begin
+        assert [(folder / str(n)).stat().st_size for n in range(len(urls))] == list(sizes), name
+    return seconds
+
+
+# --- ours: the engine alone ---
+
+
+def ours(urls: Sequence[str], sizes: Sequence[int]) -> float:
+    """Seconds that the engine takes, sha256 and fsync included."""
+    waiting: SimpleQueue[tuple[int, str]] = SimpleQueue()
+    for entry in enumerate(urls):
+        waiting.put(entry)
+    with tempfile.TemporaryDirectory(prefix="eolake-bench-") as place:
+        folder = Path(place)
+
+        def lane() -> None:
+            engine = Engine()
+            try:
+                while True:
+                    number, url = waiting.get_nowait()
+                    engine.fetch(Part(url=url, name=str(number)), folder / str(number))
+            except Empty:
+                return
+            finally:
+                engine.close()
+
+        lanes = [threading.Thread(target=lane) for _ in range(min(CONNECTIONS, len(urls)))]
+        begin = time.monotonic()
+        for one in lanes:
+            one.start()
+        for one in lanes:
+            one.join()
+        seconds = time.monotonic() - begin
+        assert [(folder / str(n)).stat().st_size for n in range(len(urls))] == list(sizes)
+    return seconds
+
+
+def compare(title: str, urls: Sequence[str], sizes: Sequence[int], rounds: int) -> None:
+    """One round after the other, so that all see the same weather."""
+    names = ["eolake", *installed()]
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for _ in range(rounds):
+        for name in names:
+            seconds[name].append(ours(urls, sizes) if name == "eolake" else theirs(name, urls, sizes))
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    fastest = min((name for name in names if name != "eolake"), key=medians.__getitem__)
+    for name in names:
+        print(
+            f"  {name:<10} {medians[name]:7.2f} s  {sum(sizes) / medians[name] / 1e6:7.0f} MB/s  {len(urls) / medians[name]:7.1f} files/s"
+        )
+    print(f"{title}: {medians[fastest] / medians['eolake']:.2f} times the speed of the fastest other ({fastest})")
+
+
+def one(server: Origin, options: argparse.Namespace) -> None:
+    size = int(2048 * MIB * options.scale)
+    urls = [server.file("one.bin", size)]
+    server.warm(urls)
+    compare("one file, uncapped", urls, [size], options.rounds)
+
+
+def small(server: Origin, options: argparse.Namespace) -> None:
+    count = max(4, int(200 * options.scale))
+    urls = [server.file(f"small-{n}.bin", 5 * MIB) for n in range(count)]
+    server.warm(urls)
+    compare(f"{count} files of 5 MiB", urls, [5 * MIB] * count, options.rounds)
+
+
+# --- ours: the whole fetch process ---
+
+
+@dataclass(kw_only=True)
+class Fetch:
+    """A lake with granules that wait, and the process that fetches them."""
+
+    lake: Lake
+    lanes: int
+    crew: Crew | None = None
+
+    def start(self) -> None:
+        """The process, until it is ready."""
+        order = FetchOrder(lanes=self.lanes, base=str(self.lake.settings.state / "tmp" / "fetch"))
+        self.crew = Crew(lake=self.lake, order=order, wake=lambda: None)
+        self.crew.start()
+
+    def kill(self) -> None:
+        """kill -9."""
+        assert self.crew
+        self.crew.kill()
+        for said in self.heard(1.0):
+            if said.kind == "ended":
+                return
+
+    def heard(self, seconds: float) -> Iterator[Any]:
+        """What it says within that time."""
+        assert self.crew
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            yield from self.crew.heard()
+            time.sleep(0.005)
+
+    def states(self) -> dict[str, int]:
+        """Granules by state."""
+        with self.lake.connect() as connection:
+            return granules.states(connection)
+
+    def until_done(self, *, patience: float = 600) -> float:
+        """Wait until all is fetched; the moment of the last one."""
+        last = time.monotonic()
+        for said in self.heard(patience):
+            if said.kind == "fetched":
+                last = time.monotonic()
+            elif said.kind == "ended":
+                raise SystemExit(f"the fetch process ended: {said.text}")
+            elif said.kind == "idle" and set(self.states()) == {"fetched"}:
+                return last
+        raise SystemExit(f"not done: {self.states()}")
+
+    def wrong(self) -> list[str]:
+        """Files under raw/ that are not what the server has, and more or fewer than there should be."""
+        root = self.lake.store_config.folder
+        assert root
+        with self.lake.connect() as connection:
+            rows = connection.execute("select f.key, g.source from eolake.file f join eolake.granule g using (granule_id)").fetchall()
+        faults = [row["key"] for row in rows if _digest(root / row["key"]) != _digest_of(row["source"])]
+        there = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+        return faults + sorted(there ^ {row["key"] for row in rows})
+
+    def stop(self) -> None:
+        """End it."""
+        if self.crew is not None:
+            self.crew.stop()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest_of(url: str) -> str:
+    with urllib.request.urlopen(url.replace("/f/", "/digest/"), timeout=60) as answer:
+        return str(json.load(answer)["sha256"])
+
+
+def lake_of(made: Bench, name: str, server: Origin, providers: Mapping[str, Mapping[str, Any]]) -> Lake:
+    """A lake that knows these providers."""
+    lake = made.lake(name)
+    path = lake.settings.root / "eolake.toml"
+    sections = [
+        f"\n[providers.{provider}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
+        for provider, values in providers.items()
+    ]
+    path.write_text(path.read_text() + "".join(sections))
+    return Lake(settings=load_settings(path))
+
+
+def fill(lake: Lake, provider: str, urls: Sequence[str], size: int) -> None:
+    """Granules that wait."""
+    offers = [
+        Offer(provider=provider, id=f"{provider}-{n}", name=f"{provider}-{n}", source=url, fingerprint="1", size=size)
+        for n, url in enumerate(urls)
+    ]
+    with lake.connect() as connection:
+        granules.offer(connection, offers)
+
+
+def directory(server: Origin, **more: Any) -> dict[str, Any]:
+    """A provider whose granules are files of the server."""
+    return {"kind": "http-directory", "urls": {"base": f"{server.url}/f/"}, "connections": CONNECTIONS, **more}
+
+
+SCENARIOS: Mapping[str, Callable[[Origin, argparse.Namespace], None]] = {"one": one, "small": small}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", default=",".join(SCENARIOS))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--scale", type=float, default=1.0, help="of sizes and counts")
+    options = parser.parse_args()
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, with: {', '.join(installed()) or 'none of the others'}")
+    with origin() as server:
+        for name in options.only.split(","):
+            print(f"\n{name}", flush=True)
+            SCENARIOS[name](server, options)
+
+
+if __name__ == "__main__":
+    main()
