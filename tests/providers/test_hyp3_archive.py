@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import urllib3
 
 from eolake.catalog.errors import ConfigError
 from eolake.ingest.providers.hyp3_archive import Found, Report, mirror, plan, read_project
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 4, 1, tzinfo=UTC)
 EXTENSIONS = (".zip", "_VV.tif", "_VH.tif", "_WM.tif")
 MIB = 1 << 20
+AUTHORIZATION = "AWS4-HMAC-SHA256 Credential=simulator/20260401/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
 
 
 def job(number: int, *, bucket: str = "content", name: str | None = None, key: str | None = None, **fields: Any) -> Job:
@@ -45,25 +47,39 @@ def server() -> Iterator[S3Server]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def clients(server: S3Server) -> Iterator[tuple[S3Client, S3Client]]:
+    """To moto, and through the faults."""
+    direct, faulty = server.client(), server.client(faulty=True)
+    for bucket in ("content", "archive"):
+        direct.create_bucket(Bucket=bucket)
+    yield direct, faulty
+    direct.close()
+    faulty.close()
+
+
 @pytest.fixture
-def client(server: S3Server) -> Iterator[S3Client]:
-    """Through the faults; buckets `content` and `archive` are empty and there."""
+def client(server: S3Server, clients: tuple[S3Client, S3Client]) -> S3Client:
+    """Through the faults; buckets `content` and `archive` are empty."""
     server.server.reset()
     server.proxy.truncate = None
-    direct = server.client()
+    direct, faulty = clients
     for bucket in ("content", "archive"):
-        server.fill(bucket, {})
-        for entry in direct.list_objects_v2(Bucket=bucket).get("Contents", []):
-            direct.delete_object(Bucket=bucket, Key=entry["Key"])
-    direct.close()
-    found = server.client(faulty=True)
-    yield found
-    found.close()
+        keys: Any = [{"Key": entry["Key"]} for entry in direct.list_objects_v2(Bucket=bucket).get("Contents", [])]
+        if keys:
+            direct.delete_objects(Bucket=bucket, Delete={"Objects": keys})
+    return faulty
+
+
+def put(server: S3Server, bucket: str, objects: dict[str, bytes]) -> None:
+    for key, data in objects.items():
+        url = f"{server.backend}/{bucket}/{key}"
+        assert urllib3.request("PUT", url, body=data, headers={"Authorization": AUTHORIZATION}).status == 200
 
 
 def fill(server: S3Server, jobs: list[Job], extensions: tuple[str, ...] = EXTENSIONS) -> None:
     keys = [f"{file.stem}{extension}" for job in jobs for file in job.files for extension in extensions]
-    server.fill("content", {key: content(key) for key in keys})
+    put(server, "content", {key: content(key) for key in keys})
 
 
 def run(client: S3Client, jobs: list[Job], **options: Any) -> Report:
@@ -144,7 +160,7 @@ def test_b2d_a_truncated_or_other_copy_is_made_again(server: S3Server, client: S
     fill(server, jobs)
     run(client, jobs)
     name = jobs[0].files[0].name[:-4]
-    server.fill("archive", {f"project/x/{name}_VV.tif": b"half", f"project/x/{name}_VH.tif": bytes(300)})
+    put(server, "archive", {f"project/x/{name}_VV.tif": b"half", f"project/x/{name}_VH.tif": bytes(300)})
     report = run(client, jobs)
     assert report.counts == {"present": 6, "copied": 2}
     assert archived(client)[f"{name}_VV.tif"] == content(f"{jobs[0].files[0].stem}_VV.tif")
@@ -228,7 +244,7 @@ def test_copies_of_objects_in_parts_have_the_same_etag(server: S3Server, client:
 def test_copies_with_other_parts_are_known_by_their_note(server: S3Server, client: S3Client) -> None:
     one = job(1)
     data = content("big", 11 * MIB)
-    server.fill("content", {str(one.files[0].key): data})  # in one piece
+    put(server, "content", {str(one.files[0].key): data})  # in one piece
     target = S3Target(client, "archive", "project/x", part=5 * MIB, single=8 * MIB)
 
     def go() -> Report:
@@ -238,7 +254,7 @@ def test_copies_with_other_parts_are_known_by_their_note(server: S3Server, clien
     made = client.head_object(Bucket="archive", Key=f"project/x/{one.files[0].name}")
     assert made["ETag"].strip('"').endswith("-3")
     assert go().counts == {"present": 1}
-    server.fill("content", {str(one.files[0].key): content("other", 11 * MIB)})  # the job was run again: other bytes, the same size
+    put(server, "content", {str(one.files[0].key): content("other", 11 * MIB)})  # the job was run again: other bytes, the same size
     assert go().counts == {"copied": 1}
     assert archived(client)[one.files[0].name] == content("other", 11 * MIB)
 
@@ -275,7 +291,7 @@ def test_t34_hyp3_a_listing_that_is_cut_off_costs_nothing(server: S3Server, clie
 
 
 def test_listings_go_on_page_by_page(server: S3Server, client: S3Client) -> None:
-    server.fill("content", {f"many/{n:04}": b"x" for n in range(25)})
+    put(server, "content", {f"many/{n:04}": b"x" for n in range(25)})
 
     class Paged:
         """Pages of ten; the second has no token, the third repeats what was there."""
@@ -356,7 +372,7 @@ def test_the_local_variant(server: S3Server, client: S3Client, tmp_path: Path) -
 
 def test_a_download_that_breaks_off_leaves_nothing(server: S3Server, client: S3Client, tmp_path: Path) -> None:
     one = job(1)
-    server.fill("content", {str(one.files[0].key): content("big", MIB)})
+    put(server, "content", {str(one.files[0].key): content("big", MIB)})
     target = FolderTarget(tmp_path, client)
     server.server.script([{"match": "/content/job*", "method": "GET", "fault": {"close": {"after": "half", "how": "fin"}}}])
     assert mirror([one], S3Source(client), target, extensions=[".zip"], now=NOW).counts == {"failed": 1}

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -386,8 +386,8 @@ def test_t35_one_signature_for_a_container_until_five_minutes_before_its_end(sig
         assert "sig=" not in str(offer.detail)
         assert not part.login
     assert asked(server) == 1
-    now = datetime.now(UTC) + timedelta(seconds=3600 - 299)
-    provider.signer.monotonic, clock = (lambda: clock() + (now - datetime.now(UTC)).total_seconds()), provider.signer.monotonic
+    later = provider.signer.monotonic() + 3600 - 299
+    provider.signer.monotonic = lambda: later
     provider.resolve(granule(offer, granule_id=99))
     assert asked(server) == 2
     provider.api.close()
