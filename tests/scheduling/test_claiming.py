@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -15,12 +14,6 @@ from eolake.catalog.ledger.slots import Account
 from eolake.catalog.ledger.transfers import RawFile
 
 FILE = RawFile(name="a.zip", key="raw/a.zip", bytes=1000, sha256="00" * 32)
-
-
-@pytest.fixture
-def db(lake: Lake) -> Iterator[Connection]:
-    with lake.connect() as connection:
-        yield connection
 
 
 def test_no_more_claims_than_connections_and_all_of_them(db: Connection) -> None:
@@ -141,12 +134,12 @@ def test_t28_another_lane_of_the_same_owner_keeps_its_connection(db: Connection)
     assert claim(db) is None
 
 
-def test_t29_the_clock_of_a_worker_does_not_matter(db: Connection, lake: Lake) -> None:
+def test_t29_the_clock_of_a_worker_does_not_matter(db: Connection, shared: Lake) -> None:
     slots.configure(db, [Account(provider="a", name="x", connections=1)])
     offer(db, "a", 2)
     held = claim(db)
     assert held
-    with lake.connect() as elsewhere:  # whatever a worker believes: the database says what time it is
+    with shared.connect() as elsewhere:  # whatever a worker believes: the database says what time it is
         assert claim(elsewhere, owner="other") is None
         assert transfers.keep(db, [(held, 0)], timedelta(hours=1)) == set()
         shift(elsewhere, seconds=1800)
