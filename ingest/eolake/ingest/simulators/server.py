@@ -63,7 +63,9 @@ class Server:
         limits: Limits | None = None,
         account: Callable[[Request], str] = account_of,
     ) -> None:
-        """`tls`: a server context; `account`: whose limits a request falls under."""
+        """`tls`: a server context; `account`: whose limits a request falls under. Raises ConfigError when the port is taken."""
+        self._listeners = [_listen(host, port)]
+        self._ports = [self._listeners[0].getsockname()[1]]
         self._handlers = handlers
         self._host, self._tls, self._account = host, tls, account
         self._stopped = threading.Event()
@@ -78,8 +80,6 @@ class Server:
         self._seed = seed
         self._script = Script(seed=seed)
         self._gate = Gate(limits or Limits(), self.stats)
-        self._listeners = [_listen(host, port)]
-        self._ports = [self._listeners[0].getsockname()[1]]
         self._wake, self._woken = socket.socketpair()
         self._acceptor = threading.Thread(target=self._accept, name="simulator")
         self._acceptor.start()
@@ -172,16 +172,22 @@ class Server:
         while not self._stopped.is_set():
             refuse = self._refusing > time.monotonic()
             if refuse and open_now:
-                for listener in self._listeners:
-                    listener.close()
+                self._close_ports()
                 open_now = False
             elif not refuse and not open_now:
-                self._listeners = [_listen(self._host, port) for port in self._ports]
+                for listener in self._listeners:
+                    listener.listen(256)
                 open_now = True
             self._wait(self._listeners if open_now else [], max(0.0, self._refusing - time.monotonic()) if refuse else None)
-        if open_now:
+        for listener in self._listeners:
+            listener.close()
+
+    def _close_ports(self) -> None:
+        """Connections are refused, but nobody else gets the ports."""
+        with self._lock:
             for listener in self._listeners:
                 listener.close()
+            self._listeners = [_bound(self._host, port) for port in self._ports]
 
     def _wait(self, listeners: Sequence[socket.socket], timeout: float | None) -> None:
         with selectors.DefaultSelector() as selector:
@@ -430,8 +436,18 @@ class _Connection:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    listener = _bound(host, port)
+    listener.listen(256)
+    return listener
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket that has the port; connections are refused until it listens."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((host, port))
-    listener.listen(256)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ConfigError(f"port {port} of {host} can't be had: {error.strerror}; choose another, or 0 for any") from error
     return listener
