@@ -18,11 +18,13 @@ MOST = 20 * 2**20
 """Bytes; quicklooks have some hundred kilobytes."""
 SIDE = 8192
 """Pixels"""
-KINDS: Mapping[bytes, tuple[str, str, str]] = {
-    b"\xff\xd8\xff": ("JPEG", "image/jpeg", "jpg"),
-    b"\x89PNG\r\n\x1a\n": ("PNG", "image/png", "png"),
+KINDS: Mapping[bytes, tuple[str, str, str, bytes]] = {
+    b"\xff\xd8\xff": ("JPEG", "image/jpeg", "jpg", b"\xff\xd9"),
+    b"\x89PNG\r\n\x1a\n": ("PNG", "image/png", "png", b"IEND\xaeB`\x82"),
 }
-"""First bytes → GDAL driver, media type, extension."""
+"""First bytes → GDAL driver, media type, extension, last bytes (GDAL reads what is left of a picture that was cut off)."""
+TAIL = 64
+"""Bytes that may follow the end."""
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +52,9 @@ def _checked(path: Path) -> Attachment:
     kind = next((kind for magic, kind in KINDS.items() if body.startswith(magic)), None)
     if kind is None:
         raise BadProduct(f"{path.name} is neither JPEG nor PNG")
-    driver, media_type, extension = kind
+    driver, media_type, extension, end = kind
+    if end not in body[-TAIL - len(end) :]:
+        raise BadProduct(f"{path.name} is cut off")
     copy = path.with_name(f"{KEY}.{extension}")
     if copy != path:
         copy.write_bytes(body)
