@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,8 +20,10 @@ from eolake.ingest.providers.api import host_of
 from eolake.ingest.providers.base import ProviderConfig, Query
 from eolake.ingest.providers.stac import StacProvider
 from eolake.ingest.simulators.archive import Archive
+from eolake.ingest.simulators.content import zip_bytes
 from eolake.ingest.simulators.dialects.stac import StacDialect
 from eolake.ingest.simulators.server import Server
+from eolake.ingest.transfer.engine import Engine
 
 type Open = Callable[..., tuple[StacDialect, StacProvider, Server]]
 
@@ -414,6 +417,32 @@ def test_t35_a_fresh_signature_is_not_asked_for_again(signed: Any) -> None:
         provider.resolve(granule(offer))
     assert asked(server) == 1
     provider.api.close()
+
+
+def test_t35_a_signature_that_ends_in_the_middle_of_a_file_costs_no_byte(signed: Any, tmp_path: Path) -> None:
+    body = zip_bytes("PRODUCT_00001.SAFE", 2_000_000)
+    dialect, provider, server = signed([record(1, "one", body=body)], seconds=3600, young=0)
+    (offer,) = provider.search(Query(collection="lake_one"))
+    row = granule(offer)
+    server.script([{"match": "/stac/files/*", "nth": [1], "fault": {"close": {"after": 1_000_000, "how": "fin"}}}])
+    engine = Engine()
+    came: list[int] = []
+
+    def progress(count: int) -> None:
+        came.append(count)
+        dialect.signatures.clear()  # it ends as soon as the first bytes are there
+
+    try:
+        with pytest.raises(ProviderFault) as caught:
+            engine.fetch(provider.resolve(row)[0], tmp_path / "file.zip", progress=progress)
+        assert caught.value.code == "expired"
+        fetched = engine.fetch(provider.resolve(row)[0], tmp_path / "file.zip")
+    finally:
+        engine.close()
+        provider.api.close()
+    assert (tmp_path / "file.zip").read_bytes() == body
+    assert fetched.digests
+    assert server.stats.path("/stac/files/id-00001").resent <= 200_000
 
 
 def test_too_many_signatures_is_a_matter_of_the_rate(signed: Any) -> None:

@@ -266,7 +266,7 @@ def _size(asset: Mapping[str, Any]) -> int | None:
 
 
 def _trimmed(asset: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in asset.items() if key in KEPT or key.startswith(("proj:", "file:"))}
+    kept = {key: value for key, value in asset.items() if key in KEPT or key.startswith(("proj:", "file:", "raster:"))}
     alternates = {
         key: {"href": unsigned(entry["href"])}
         for key, entry in _mapping(asset.get("alternate")).items()
