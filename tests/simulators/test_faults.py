@@ -42,7 +42,7 @@ def test_any_status(server: Server, status: int) -> None:
     assert ask(server, {"status": status}).status == status
 
 
-def test_t21_retry_after_in_all_its_forms(server: Server) -> None:
+def test_retry_after_in_all_its_forms(server: Server) -> None:
     def told(value: object) -> str | None:
         return ask(server, {"status": 429, "retry_after": value}).get("Retry-After")
 
@@ -91,7 +91,7 @@ def test_redirects(server: Server) -> None:
         ("star", 206, f"bytes 50000-{SIZE - 1}/*", 50_000),
     ],
 )
-def test_t03_ranges_that_are_not_what_was_asked(server: Server, fault: str, status: int, shown: str | None, first: int) -> None:
+def test_ranges_that_are_not_what_was_asked(server: Server, fault: str, status: int, shown: str | None, first: int) -> None:
     answer = ask(server, {"range": fault}, Range="bytes=50000-")
     assert (answer.status, answer.get("Content-Range")) == (status, shown)
     assert answer.body == TRUE[first : first + len(answer.body)]
@@ -147,7 +147,7 @@ def test_chunks(server: Server) -> None:
 
 
 @pytest.mark.parametrize("how", ["fin", "rst"])
-def test_t04_connections_that_end_at_a_byte(server: Server, how: str) -> None:
+def test_connections_that_end_at_a_byte(server: Server, how: str) -> None:
     answer = ask(server, {"close": {"after": 12_345, "how": how}})
     assert (answer.get("Content-Length"), answer.body, answer.end) == (str(SIZE), TRUE[:12_345], how)
 
@@ -181,7 +181,7 @@ def test_a_message_in_the_middle(server: Server) -> None:
     assert answer.end == "fin"
 
 
-def test_t09_bits_flipped_bytes_inserted_and_deleted(server: Server) -> None:
+def test_bits_flipped_bytes_inserted_and_deleted(server: Server) -> None:
     flipped = ask(server, {"flip": [10, 99_999]}).body
     assert [n for n in range(SIZE) if flipped[n] != TRUE[n]] == [10, 99_999]
     assert ask(server, {"flip": [10]}, Range="bytes=20-").body == TRUE[20:]
@@ -190,7 +190,7 @@ def test_t09_bits_flipped_bytes_inserted_and_deleted(server: Server) -> None:
     assert deleted == TRUE[:100] + TRUE[101:] + b"\0"
 
 
-def test_t14_gzip_although_nobody_asked(server: Server) -> None:
+def test_gzip_although_nobody_asked(server: Server) -> None:
     answer = ask(server, {"gzip": True})
     assert answer.get("Content-Encoding") == "gzip"
     assert gzip.decompress(answer.body) == TRUE
@@ -216,7 +216,7 @@ def test_delay(server: Server) -> None:
     assert time.monotonic() - before >= 0.2
 
 
-def test_t23_refused_connections_come_back(server: Server) -> None:
+def test_refused_connections_come_back(server: Server) -> None:
     assert ask(server, {"refuse": 0.3}).end == "rst"
     with pytest.raises(ConnectionRefusedError):
         fetch(f"{server.url}/f/a?size=1")

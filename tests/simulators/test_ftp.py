@@ -59,7 +59,7 @@ def test_a_server_that_does_all_right(server: FtpServer) -> None:
     assert ("PASS", "***") in server.stats.commands
 
 
-def test_t33_too_many_sessions(server: FtpServer) -> None:
+def test_too_many_sessions(server: FtpServer) -> None:
     server.misbehave(FtpFaults(connections=1))
     with client(server), pytest.raises(ftplib.error_temp, match="421"), client(server):
         pass
@@ -67,7 +67,7 @@ def test_t33_too_many_sessions(server: FtpServer) -> None:
         assert fetched(ftp) == DATA
 
 
-def test_t33_rest_refused_and_sizes_wrong_or_absent(server: FtpServer) -> None:
+def test_rest_refused_and_sizes_wrong_or_absent(server: FtpServer) -> None:
     server.misbehave(FtpFaults(no_rest=True, wrong_size=7))
     with client(server) as ftp:
         ftp.voidcmd("TYPE I")
@@ -79,7 +79,7 @@ def test_t33_rest_refused_and_sizes_wrong_or_absent(server: FtpServer) -> None:
         ftp.size("a.bin")
 
 
-def test_t33_dos_listings_and_no_mlsd(server: FtpServer) -> None:
+def test_dos_listings_and_no_mlsd(server: FtpServer) -> None:
     server.misbehave(FtpFaults(listing="dos", no_mlsd=True))
     lines: list[str] = []
     with client(server) as ftp:
@@ -105,7 +105,7 @@ def test_transfers_that_break_off(server: FtpServer, how: str) -> None:
     assert sum(server.stats.bytes.values()) == (len(DATA) if how == "silent" else 5000)
 
 
-def test_t33_tls_that_wants_its_session_back(folder: Path, tmp_path: Path) -> None:
+def test_tls_that_wants_its_session_back(folder: Path, tmp_path: Path) -> None:
     certificate = make_certificate(tmp_path)
     with FtpServer(folder, certificate=certificate, faults=FtpFaults(session_reuse=True)) as server:
         with ftplib.FTP_TLS(context=ssl.create_default_context(cafile=str(certificate.authority)), timeout=5) as ftp:

@@ -74,7 +74,7 @@ def test_a_ban_closes_the_port(server: Server) -> None:
             get(server, "y")
 
 
-def test_t20_a_closed_connection_counts_a_while_longer(server: Server) -> None:
+def test_a_closed_connection_counts_a_while_longer(server: Server) -> None:
     server.limit(connections=1, lag=0.4)
     assert get(server).status == 200
     assert get(server).status == 429
@@ -114,7 +114,7 @@ def test_requests_per_minute(server: Server) -> None:
     assert get(server, "y").status == 200
 
 
-def test_t38_after_the_budget_one_slow_connection_is_left(server: Server) -> None:
+def test_after_the_budget_one_slow_connection_is_left(server: Server) -> None:
     server.limit(budget=1000, slow_rate=20_000, connections=4)
     assert get(server, path="/f/a?size=1000").status == 200
     before = time.monotonic()
@@ -128,8 +128,10 @@ def test_idle_connections_count_where_connections_are_what_counts(server: Server
     server.limit(connections=1, count="connections")
     with Holding(server, 1, "x"):
         assert get(server).status == 429
-    assert get(server).status == 200
-    assert get(server).status == 200
+    for _ in range(2):
+        until = time.monotonic() + 5
+        while get(server).status != 200:  # until the server has seen that the client went
+            assert time.monotonic() < until
 
 
 def test_limits_over_http(server: Server) -> None:

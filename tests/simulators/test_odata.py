@@ -126,7 +126,7 @@ def test_paging_order_and_count(server: Server, dialect: ODataDialect) -> None:
     assert ask(server, orderby="Name asc").status == 400
 
 
-def test_d01_the_caps_are_those_that_were_recorded(server: Server, dialect: ODataDialect) -> None:
+def test_the_caps_are_those_that_were_recorded(server: Server, dialect: ODataDialect) -> None:
     assert json.loads(ask(server, skip="10001").body) == {
         "detail": [
             {
@@ -143,7 +143,7 @@ def test_d01_the_caps_are_those_that_were_recorded(server: Server, dialect: ODat
     assert len(walk(server, top="10", orderby=BY_TIME)) == 30, "the next link of the last page that may be asked for is simply not there"
 
 
-def test_d02_d03_what_goes_wrong_between_pages(server: Server, dialect: ODataDialect, make_record: Callable[..., Record]) -> None:
+def test_what_goes_wrong_between_pages(server: Server, dialect: ODataDialect, make_record: Callable[..., Record]) -> None:
     late = make_record(60, published=datetime(2023, 12, 1, tzinfo=UTC))
     dialect.on_page = lambda n: dialect.archive.add(late) if n == 1 else None
     found = walk(server, top="10", orderby=BY_TIME)
@@ -160,7 +160,7 @@ def test_d02_d03_what_goes_wrong_between_pages(server: Server, dialect: ODataDia
     assert links["host"].startswith("http://other.example/odata/v1/Products?")
 
 
-def test_d05_oddities_of_products(server: Server, dialect: ODataDialect) -> None:
+def test_oddities_of_products(server: Server, dialect: ODataDialect) -> None:
     dialect.quirks = Quirks(
         null_footprints="*",
         empty_checksums="*",
@@ -186,7 +186,7 @@ def test_d05_oddities_of_products(server: Server, dialect: ODataDialect) -> None
     assert page(server, orderby=BY_TIME, top="1")["value"][0]["PublicationDate"] == "2024-01-01T00:00:00"
 
 
-def test_d14_a_service_that_is_gone(server: Server, dialect: ODataDialect) -> None:
+def test_a_service_that_is_gone(server: Server, dialect: ODataDialect) -> None:
     dialect.quirks = Quirks(retired=True)
     assert {ask(server, what).status for what in ("Products", "DeletedProducts", "Attributes(SENTINEL-2)")} == {404}
 
@@ -207,7 +207,7 @@ def test_expand_select_lists_and_single_products(server: Server, dialect: ODataD
     assert json.loads(ask(server, "Products(abc)/$value").body)["code"] == "DAT-ZIP-111"
 
 
-def test_d08_deleted_products(server: Server, dialect: ODataDialect) -> None:
+def test_deleted_products(server: Server, dialect: ODataDialect) -> None:
     record = dialect.archive.records[3]
     dialect.archive.remove(record.id, cause="Corrupted product", at=datetime(2024, 5, 1, tzinfo=UTC))
     assert record.id not in walk(server)
@@ -322,7 +322,7 @@ def test_quicklooks(real: tuple[Server, ODataDialect]) -> None:
     assert (asset["Type"], answer.get("Content-Type"), answer.body[:3]) == ("QUICKLOOK", "image/jpeg", b"\xff\xd8\xff")
 
 
-def test_t31_offline_products_come_online_when_they_were_asked_for(real: tuple[Server, ODataDialect]) -> None:
+def test_offline_products_come_online_when_they_were_asked_for(real: tuple[Server, ODataDialect]) -> None:
     server, dialect = real
     record = dialect.archive.records[0]
     dialect.archive.replace(replace(record, online=False))

@@ -50,7 +50,7 @@ def test_it_is_s3(s3: S3Server, client: Any) -> None:
     assert s3.client().head_object(Bucket="bucket", Key="large")["ContentLength"] == 2 * PART
 
 
-def test_t34_slow_down_and_errors_after_the_bytes_are_stored(s3: S3Server, client: Any) -> None:
+def test_slow_down_and_errors_after_the_bytes_are_stored(s3: S3Server, client: Any) -> None:
     once(s3, "s3-slow-down")
     assert client.get_object(Bucket="bucket", Key="a/1")["Body"].read() == b"x"
     once(s3, "s3-internal-error", method="PUT", run=True)
@@ -63,7 +63,7 @@ def test_t34_slow_down_and_errors_after_the_bytes_are_stored(s3: S3Server, clien
     ("page", "code"),
     [("s3-access-denied", "AccessDenied"), ("s3-time-skewed", "RequestTimeTooSkewed"), ("s3-expired-token", "ExpiredToken")],
 )
-def test_t34_refusals(s3: S3Server, page: str, code: str) -> None:
+def test_refusals(s3: S3Server, page: str, code: str) -> None:
     s3.server.script([{"match": "/bucket/*", "fault": {"page": page}}])
     with pytest.raises(ClientError) as caught:
         s3.client(faulty=True).get_object(Bucket="bucket", Key="a/1")
@@ -71,7 +71,7 @@ def test_t34_refusals(s3: S3Server, page: str, code: str) -> None:
     s3.server.reset()
 
 
-def test_t34_uploads_that_fail_at_the_end(s3: S3Server, client: Any) -> None:
+def test_uploads_that_fail_at_the_end(s3: S3Server, client: Any) -> None:
     s3.server.reset()
     upload = client.create_multipart_upload(Bucket="bucket", Key="m")["UploadId"]
     part = client.upload_part(Bucket="bucket", Key="m", UploadId=upload, PartNumber=1, Body=b"z" * PART)

@@ -106,7 +106,7 @@ def test_filters_that_are_none_are_refused(service: Service) -> None:
     assert service.create(SubscriptionEvent=["painted"]).status == 422
 
 
-def test_d11_a_queue_is_read_again_until_it_is_acknowledged(service: Service, make_record: Callable[..., Record]) -> None:
+def test_a_queue_is_read_again_until_it_is_acknowledged(service: Service, make_record: Callable[..., Record]) -> None:
     name = service.created()
     for n in range(4):
         service.archive.add(make_record(n))
@@ -121,7 +121,7 @@ def test_d11_a_queue_is_read_again_until_it_is_acknowledged(service: Service, ma
     assert service.ask(f"({name})/Ack?$ackid={second}", "POST").status == 404
 
 
-def test_d11_a_full_queue_loses_the_oldest_and_old_ones_their_payload(service: Service, make_record: Callable[..., Record]) -> None:
+def test_a_full_queue_loses_the_oldest_and_old_ones_their_payload(service: Service, make_record: Callable[..., Record]) -> None:
     name = service.created()
     for n in range(7):
         service.archive.add(make_record(n))
@@ -154,7 +154,7 @@ def test_notifications_are_pushed_with_basic_auth(service: Service, make_record:
     assert service.read(name) == []
 
 
-def test_d12_three_retries_then_it_is_lost(service: Service, make_record: Callable[..., Record]) -> None:
+def test_three_retries_then_it_is_lost(service: Service, make_record: Callable[..., Record]) -> None:
     endpoint = Endpoint(failures=[500, 500, 500, 500, 500, 500, 500])
     with Server(endpoint) as receiver:
         service.created(NotificationEndpoint=f"{receiver.url}/events")

@@ -83,7 +83,7 @@ def test_client_credentials_have_no_refresh(server: Server) -> None:
     assert guarded(server, document["access_token"]) == 200
 
 
-def test_t19_sessions_fill_up_and_end(server: Server, tokens: Tokens) -> None:
+def test_sessions_fill_up_and_end(server: Server, tokens: Tokens) -> None:
     opened = [json.loads(login(server).body) for _ in range(3)]
     assert login(server).status == 400
     ended = fetch(
