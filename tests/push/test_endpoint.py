@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import workers
 from support.odata import Catalogue, product
 from support.subscribing import PASSWORD, USER, Endpoint, configured, empty, endpoint, nested, notification, rows
 
@@ -261,6 +263,25 @@ def test_d11_a_burst_of_a_thousand_loses_nothing(served: Endpoint) -> None:
     statuses = burst(served, bodies, "wide")
     assert statuses == dict.fromkeys(range(1000), 204)
     assert len(rows(served.lake)) == 1000
+
+
+def test_d11_what_was_answered_with_204_survives_kill_9(fresh_lake: FreshLake, tmp_path: Path) -> None:
+    bodies = [json.dumps(notification(product(n, NOW - DAY))).encode() for n in range(600)]
+    taken: set[int] = set()
+    with fresh_lake(tmp_path) as lake:
+        configured(lake)
+        for after in (0.3, 0.7):
+            with endpoint(configured(lake)) as served:
+                killer = threading.Timer(after, workers.kill, [served.process])
+                killer.start()
+                taken |= {n for n, status in burst(served, bodies, "wide").items() if status == 204}
+                killer.join()
+        found = {uuid.UUID(str(row["id"])).int for row in rows(lake)}
+        assert taken <= found
+        assert found <= set(range(600))
+        with endpoint(configured(lake)) as served:
+            assert set(burst(served, bodies, "wide").values()) == {204}
+        assert len(rows(lake)) == 600
 
 
 def burst(served: Endpoint, bodies: list[bytes], name: str, threads: int = 8) -> dict[int, int]:

@@ -102,6 +102,7 @@ class Tokens:
     _held: Token | None = None
     _paused: float = 0
     _users: int | None = None
+    _refused: bool = False
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
     def current(self) -> Secret:
@@ -114,6 +115,7 @@ class Tokens:
 
     def replace(self, refused: str) -> None:
         """The service refused this token: get another, once for all who hold it. Raises ProviderFault."""
+        self._refused = True
         with self._alone() as record:
             token = record.token
             if token is None or token.value.reveal() == refused or not token.lasts(self.clock.now()):
@@ -146,7 +148,8 @@ class Tokens:
             token, now = record.token, self.clock.now()
             if token is None:
                 return
-            self._write(replace(record, token=None))
+            # A session that was good to its end does not count any more: the next command may log in at once.
+            self._write(replace(record, token=None, tried=record.tried if self._refused else None))
             if not token.lasts(now) and token.renewable(now):
                 token = self.grant.renew(token, now)
             if token.lasts(now):

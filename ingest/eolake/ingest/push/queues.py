@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from eolake.catalog.lake import Connection, Lake
@@ -36,7 +36,8 @@ class Drained:
     known: int = 0
     withdrawn: int = 0
     asked: int = 0
-    unwanted: Counter[str] = field(default_factory=Counter)
+    unwanted: dict[str, int] = field(default_factory=dict)
+    """By reason."""
     complete: bool = True
     """False: it was stopped."""
 
@@ -44,12 +45,12 @@ class Drained:
         """Count what became of some notifications."""
         for name in ("new", "changed", "known", "withdrawn", "asked"):
             setattr(self, name, getattr(self, name) + getattr(taken, name))
-        self.unwanted.update(taken.unwanted)
+        self.unwanted = _sum(self.unwanted, taken.unwanted)
 
     def plus(self, other: Drained) -> Drained:
         """Both together."""
         numbers = {name: getattr(self, name) + getattr(other, name) for name in NUMBERS}
-        return Drained(**numbers, unwanted=self.unwanted + other.unwanted, complete=self.complete and other.complete)
+        return Drained(**numbers, unwanted=_sum(self.unwanted, other.unwanted), complete=self.complete and other.complete)
 
 
 NUMBERS = ("read", "acknowledged", "new", "changed", "known", "withdrawn", "asked")
@@ -101,25 +102,29 @@ def _settle(
 ) -> None:
     """One transaction: what is wanted is registered, and none of them waits any more, but for those that may still come."""
     now = discovery.clock(connection)
-    offers, missing = [], []
+    offers, missing, unwanted = [], [], Counter[str]()
     for waiting, offer in found.values():
         scope = intake.scope(waiting.scope)
         if offer is None and waiting.tries + 1 < TRIES:
             missing.append(waiting.id)
         elif offer is None or scope is None:
-            done.unwanted["not in the catalogue" if offer is None else "no feed"] += 1
+            unwanted["not in the catalogue" if offer is None else "no feed"] += 1
         elif isinstance(order := intake.order(scope, offer, now), str):
-            done.unwanted[order] += 1
+            unwanted[order] += 1
         else:
             offers.append(order)
     with connection.transaction():
         outcomes = Counter[str](offered.outcome for offered in (granules.offer(connection, offers) if offers else ()))
         notified.missed(connection, provider, missing)
         notified.forget(connection, provider, sorted(set(found) - set(missing)))
-    taken = Taken()
+    taken = Taken(unwanted=unwanted)
     taken.add(outcomes)
     done.add(taken)
     done.asked += len(found)
+
+
+def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return dict(Counter(one) + Counter(other))
 
 
 def _last_ack(entries: list[object]) -> str | None:
