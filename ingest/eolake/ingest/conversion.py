@@ -19,6 +19,7 @@ import psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from eolake.catalog.draft import Draft
 from eolake.catalog.errors import BadProduct, Fenced, Rejected, Transient, Unreachable
 from eolake.catalog.failpoints import failpoint
 from eolake.catalog.lake import Lake
@@ -30,7 +31,9 @@ from eolake.cube.session import Session
 from eolake.cube.staging import Staged, key_prefix, stage
 from eolake.ingest.fetching import raw
 from eolake.ingest.messages import Done, Event, Job, Verdict
+from eolake.ingest.overview import with_overview
 from eolake.ingest.providers.folder import NAME as FOLDER
+from eolake.ingest.reference import reference_draft
 from eolake.ingest.sensors import find_sensor, sensor_names
 
 PASSING = (Transient, Unreachable, psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, MemoryError)
@@ -106,11 +109,7 @@ class Converter:
         session, lease = self.open(), Lease(kind="granule", id=job.granule_id, fence=job.fence)
         with self._at("open", session, lease):
             failpoint("open:before")
-            path = _product(session, job, workspace).path
-            sensor = find_sensor(job.name)
-            if sensor is None:
-                raise BadProduct(f"no sensor knows {job.name!r} ({path}); installed are: {', '.join(sensor_names())}")
-            drafts = iter(sensor.open(path, workspace))
+            drafts = _drafts(session, job, workspace)
             draft = next(drafts, None)
             failpoint("open:after")
         staged: list[Staged] = []
@@ -120,8 +119,6 @@ class Converter:
                 staged.append(stage(session, draft, lease))
             with self._at("open", session, lease):
                 draft = next(drafts, None)
-        if not staged:
-            raise BadProduct(f"{path}: the sensor {sensor.name} found no scene in it")
         with self._at("commit", session, lease):
             (outcome,) = commit(session, [Batch(lease=lease, staged=tuple(staged))])
         return outcome, staged
@@ -137,6 +134,25 @@ class Converter:
             yield
         finally:
             self._seconds[step] = self._seconds.get(step, 0) + time.monotonic() - begin
+
+
+def _drafts(session: Session, job: Job, workspace: Path) -> Iterator[Draft]:
+    """The scenes of a product, at least one; with its provider's picture, if that was fetched too."""
+    if job.provider != FOLDER:
+        (granule,) = granules.get(session.connection, [job.granule_id])
+        if granule.transfer == "reference":
+            yield reference_draft(granule)
+            return
+    product = _product(session, job, workspace)
+    sensor = find_sensor(job.name)
+    if sensor is None:
+        raise BadProduct(f"no sensor knows {job.name!r} ({product.path}); installed are: {', '.join(sensor_names())}")
+    empty = True
+    for draft in sensor.open(product.path, workspace):
+        empty = False
+        yield draft if product.overview is None else with_overview(draft, product.overview)
+    if empty:
+        raise BadProduct(f"{product.path}: the sensor {sensor.name} found no scene in it")
 
 
 def _product(session: Session, job: Job, workspace: Path) -> raw.LocalProduct:
