@@ -148,6 +148,26 @@ def test_it_ends_by_itself_and_makes_products_when_there_are_none(tmp_path: Path
     assert len([path for path in folder.iterdir() if not path.name.startswith(".")]) == 7
 
 
+def test_products_that_come_one_by_one(products: Path) -> None:
+    command = [EOLAKE, "--json", "simulate", "cdse", "--products", str(products), "--trickle", "0.2s", "--max-time", "60s"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        url = f"{json.loads(process.stdout.readline())['section']['urls']['catalogue']}/Products?$count=true"
+        counts = [0]
+        with urllib3.PoolManager(retries=False) as pool:
+            while counts[-1] < 7:
+                counts.append(pool.request("GET", url).json()["@odata.count"])
+        assert sorted(counts) == counts
+        assert len(set(counts)) > 3
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+        process.stdout.close()
+    refused = subprocess.run([EOLAKE, "simulate", "ftp", "--trickle", "1s"], capture_output=True, text=True, timeout=60, check=False)
+    assert (refused.returncode, "--trickle" in refused.stderr) == (2, True)
+
+
 def test_unknown_faults_are_named_with_those_there_are(products: Path) -> None:
     command = [EOLAKE, "simulate", "cdse", "--products", str(products), "--faults", "flakey"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

@@ -101,6 +101,7 @@ def _provider(name: str, about: str) -> click.Command:
     @click.option("--connections", type=click.IntRange(1), metavar="N", help="Files of one account at once.")
     @click.option("--rate", type=click.FloatRange(1), metavar="BYTES/s", help="Of each connection.")
     @click.option("--seed", default=0, show_default=True, help="Another seed, other faults.")
+    @click.option("--trickle", type=Duration(), metavar="TIME", help="Publish its products one by one, this long after each other: 10s.")
     @click.option("--max-time", type=Duration(), metavar="TIME", help="End by itself after this long: 50m, 2h.")
     @pass_invocation
     def run(call: Invocation, /, **options: Any) -> None:

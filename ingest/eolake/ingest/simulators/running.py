@@ -6,9 +6,10 @@ import json
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -16,10 +17,14 @@ from typing import Any
 
 import click
 
+from eolake.catalog.errors import UsageError
 from eolake.catalog.invocation import Invocation
-from eolake.ingest.simulators.archive import Archive, archive_of
+from eolake.ingest.simulators.archive import Archive, Record, archive_of
 from eolake.ingest.simulators.faults import behaviour_of
 from eolake.ingest.simulators.stages import Setting, Simulation, stages
+
+STILL = frozenset({"ftp", "s3"})
+"""Simulators whose products can't come one after the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +41,14 @@ class Run:
     connections: int | None
     rate: float | None
     seed: int
+    trickle: float | None
+    """Seconds between one product and the next."""
     max_time: float | None
 
     def until_stopped(self) -> None:
         """Prints what is needed to use it, then waits for Ctrl-C, SIGTERM or the end of its time."""
+        if self.trickle is not None and self.name in STILL:
+            raise UsageError(f"--trickle: what {self.name} has is laid out at the start; leave it out")
         behaviour = behaviour_of(self.faults)
         stopped = threading.Event()
         before = {number: signal.signal(number, _setter(stopped)) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -48,11 +57,23 @@ class Run:
                 archive = self._archive(stack)
                 setting = Setting(behaviour=behaviour, connections=self.connections, rate=self.rate, port=self.port, seed=self.seed)
                 simulation = stack.enter_context(Simulation(self.name, archive, setting))
+                withheld = simulation.archive.withhold() if self.trickle is not None else []
                 self._tell(simulation)
-                stopped.wait(self.max_time)
+                self._wait(stopped, simulation.archive, withheld)
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def _wait(self, stopped: threading.Event, archive: Archive, withheld: list[Record]) -> None:
+        """Until it is stopped; the products that were withheld are published meanwhile, one after the other."""
+        end = None if self.max_time is None else time.monotonic() + self.max_time
+        for record in withheld:
+            left = self.trickle if end is None else min(self.trickle or 0, end - time.monotonic())
+            if stopped.wait(left) or (end is not None and time.monotonic() >= end):
+                return
+            now = datetime.now(UTC)
+            archive.add(replace(record, published=now, modified=now))
+        stopped.wait(None if end is None else max(0.0, end - time.monotonic()))
 
     def _archive(self, stack: ExitStack) -> Archive | None:
         if stages()[self.name].noise:

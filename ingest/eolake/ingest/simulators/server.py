@@ -142,7 +142,7 @@ class Server:
         self._wake.send(b"x")
 
     def drop(self) -> None:
-        """Reset all open connections."""
+        """End all open connections, wherever they are."""
         with self._lock:
             peers = list(self._peers)
         for peer in peers:
