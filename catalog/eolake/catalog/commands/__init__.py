@@ -23,6 +23,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "work": "Work on the queue until stopped, or once.",
         "retry": "Queue quarantined products again.",
         "push": "Manage subscriptions, so that providers tell of new products.",
+        "hyp3-copy": "Copy files of finished HyP3 jobs into an archive that lacks them.",
         "simulate": "Products and providers that need no account and no network.",
     },
     "Use": {
