@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from eolake.catalog.lake import Lake
+from eolake.catalog.ledger.monitoring import Activity, activity
 from eolake.catalog.queries import load_queries
 
 SQL = load_queries(__package__ or "", "inventory")
@@ -31,6 +32,8 @@ class Inventory:
     """State → number."""
     collections: Mapping[str, Holding]
     """Collection id → holding; also those that are empty."""
+    activity: Activity
+    """What is fetched right now."""
 
 
 def take_inventory(lake: Lake) -> Inventory:
@@ -38,4 +41,5 @@ def take_inventory(lake: Lake) -> Inventory:
     with lake.connect(name="eolake status") as connection:
         granules = {row["state"]: row["granules"] for row in connection.execute(SQL["granules"])}
         collections = {row.pop("id"): Holding(**row) for row in connection.execute(SQL["collections"])}
-    return Inventory(granules=granules, collections=collections)
+        now = activity(connection)
+    return Inventory(granules=granules, collections=collections, activity=now)

@@ -20,7 +20,7 @@ from eolake.catalog.lake import Lake
 from eolake.catalog.ledger import publications
 from eolake.catalog.stac.extensions import STAC_VERSION
 from eolake.catalog.store import open_store
-from eolake.catalog.web import assets
+from eolake.catalog.web import assets, metrics
 from eolake.catalog.web.client import ExtentCache, Extents, LakeClient
 
 CONNECTIONS = 8
@@ -74,6 +74,7 @@ def create_app(lake: Lake, *, root_path: str = "") -> FastAPI:
     app: FastAPI = api.app
     app.state.lake = lake
     app.include_router(health)
+    app.include_router(metrics.router)
     app.include_router(assets.router)
     for entry in entry_points(group="eolake.routes"):
         app.include_router(entry.load())
