@@ -77,6 +77,13 @@ def test_the_folders_of_the_last_days_are_listed_again() -> None:
     assert lister.asked[0] == "2024/01/30"
 
 
+def test_folders_of_days_to_come_are_listed_for_forecasts() -> None:
+    tree, lister = provider([file("2024/02/09/forecast.nc")], path="{:%Y/%m/%d}", depth=0, relist=0, ahead=8)
+    query = Query(collection="c", since=datetime(2024, 2, 1, tzinfo=UTC), until=datetime(2024, 2, 2, tzinfo=UTC))
+    assert [offer.name for offer in tree.search(query)] == ["forecast"]
+    assert (lister.asked[0], lister.asked[-1]) == ("2024/02/01", "2024/02/10")
+
+
 def test_months_are_listed_once_and_need_no_zeros() -> None:
     place = Place.of({"path": "55/H/{:%Y/%-m}/x"}, "p")
     days = place.folders(datetime(2024, 1, 20, tzinfo=UTC), datetime(2024, 3, 2, tzinfo=UTC))

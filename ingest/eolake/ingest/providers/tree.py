@@ -30,6 +30,8 @@ DEPTH = 4
 """Levels below a path that are looked through, unless the collection says otherwise."""
 RELIST = 7
 """Days before the begin of a window whose folders are listed again: files come late."""
+AHEAD = 1
+"""Days after the end of a window of publication whose folders are listed too: other time zones; more for forecasts."""
 MOST_DAYS = 4000
 LONGEST = 255
 """Bytes of a name."""
@@ -80,6 +82,7 @@ class Place:
     product: Literal["file", "folder"] = "file"
     depth: int = DEPTH
     relist: int = RELIST
+    ahead: int = AHEAD
 
     @classmethod
     def of(cls, described: Mapping[str, Any], where: str) -> Place:
@@ -177,7 +180,8 @@ class TreeProvider:
         now = datetime.now(UTC)
         late = timedelta(days=place.relist)
         first = query.start or (query.since - late if query.since else now - late)
-        last = min(query.end or now + timedelta(days=1), query.until or now + timedelta(days=1))
+        last = (query.until or now) + timedelta(days=place.ahead)
+        last = min(query.end, last) if query.end is not None else last
         return first, last
 
     def _products(self, folder: str, place: Place, *, dated: bool) -> Iterator[Item]:
