@@ -61,7 +61,7 @@ def test_the_printed_settings_find_the_products(name: str, archive: Archive, tmp
         config = provider_config(Settings(root=tmp_path, providers=sections), name)
         login = open_login(config, config.credentials[0], state=tmp_path) if config.credentials else None
         provider = open_provider(config, login)
-        query = Query(collection=collection, start=datetime(2019, 1, 1, tzinfo=UTC), end=datetime(2021, 1, 1, tzinfo=UTC))
+        query = Query(collection=collection, start=datetime(2019, 12, 10, tzinfo=UTC), end=datetime(2020, 2, 1, tzinfo=UTC))
         assert {offer.name for offer in provider.search(query)} == expected
         if login is not None:
             login.close()
