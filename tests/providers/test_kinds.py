@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,6 +71,14 @@ def test_places_of_the_presets_are_dated_folders(name: str, tmp_path: Path) -> N
         assert dated == day
         assert "2024" in folder
         assert "{" not in folder
+
+
+def test_a_process_that_fetches_loads_nothing_heavy() -> None:
+    modules = ["logins", *(f"providers.{name}" for name in ("dhus", "ftp", "directory", "s3", "eumetsat", "footprints"))]
+    code = "import sys, {}; print([m for m in ('numpy', 'shapely', 'rasterio', 'datacube', 'boto3') if m in sys.modules])"
+    imports = ", ".join(f"eolake.ingest.{name}" for name in modules)
+    done = subprocess.run([sys.executable, "-c", code.format(imports)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_s32_many_providers_and_several_credentials_behind_one_interface(lake: Lake, tmp_path: Path) -> None:

@@ -43,8 +43,8 @@ def open_login(config: ProviderConfig, reference: str, *, state: Path) -> Login:
         raise ConfigError(f"[providers.{config.name}] auth.kind = {kind!r}: one of {', '.join(sorted(OPENERS))}")
     if kind == "none":
         return NoLogin(name=reference)
-    read_secret(reference)
-    return opener(_Wish(config=config, reference=reference, state=state))
+    account = read_secret(reference).get("username") or ""
+    return opener(_Wish(config=config, reference=reference, state=state, account=account))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +54,8 @@ class _Wish:
     config: ProviderConfig
     reference: str
     state: Path
+    account: str
+    """Name of the account, where it has one."""
 
     @property
     def auth(self) -> Mapping[str, Any]:
@@ -87,8 +89,8 @@ class _Wish:
 
     def tokens(self, grant: Grant, url: str) -> Tokens:
         """One file for an account at a service, whatever the provider is called."""
-        account = self.read().get("username") or ""
-        mark = hashlib.sha256("\0".join((url, str(self.auth.get("client_id")), self.reference, account)).encode()).hexdigest()[:32]
+        parts = (url, str(self.auth.get("client_id")), self.reference, self.account)
+        mark = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
         every = float(self.auth.get("login_every", 60))
         return Tokens(path=self.state / "tokens" / f"{mark}.json", grant=grant, name=self.reference, every=every)
 
