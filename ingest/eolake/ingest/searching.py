@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LIMIT = 100
 """Products shown, when nothing else is said."""
+UNITS = ("B", "kB", "MB", "GB", "TB")
 HEAD = ("NAME", "SENSED", "PUBLISHED", "SIZE", "CLOUD", "W,S,E,N", "QUICKLOOK")
 
 
@@ -126,12 +127,9 @@ def readable(size: int | None) -> str:
     """`132 MB`."""
     if size is None:
         return "–"
-    value, unit = float(size), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB"):  # noqa: B007 -- the last one stays
-        if value < 1000:
-            break
-        value /= 1000
-    return f"{value:.3g} {unit}" if value < 1000 else f"{value:.0f} {unit}"
+    step = min(max(len(str(size)) - 1, 0) // 3, len(UNITS) - 1)
+    value = size / 1000**step
+    return f"{value:.3g} {UNITS[step]}" if value < 1000 else f"{value:.0f} {UNITS[step]}"
 
 
 def bounds_of(geometry: Mapping[str, Any] | None) -> tuple[float, float, float, float] | None:
