@@ -106,7 +106,7 @@ def item(base: str, pixels: Mapping[str, Pixels], name: str = NAME) -> dict[str,
 def claimed(session: Session, given: Mapping[str, Any]) -> Granule:
     offer = offer_of(given, provider="earth-search", source="https://api/x", reading=READING, lake_collection=COLLECTION, own=None)
     (offered,) = granules.offer(session.connection, [replace(offer, transfer="reference")])
-    (granule,) = granules.claim(session.connection, owner="t", lease=timedelta(minutes=1), waiting="queued", only=[offered.granule_id])
+    (granule,) = granules.claim(session.connection, owner="t", lease=timedelta(minutes=1), only=[offered.granule_id])
     return granule
 
 

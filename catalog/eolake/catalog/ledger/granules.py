@@ -193,8 +193,10 @@ def _transaction(executor: Executor) -> AbstractContextManager[object]:
 
 
 def _document(offer: Offer) -> dict[str, Any]:
+    """As the query `offer` reads it; what is published where it is needs no connection to anybody: it waits for its conversion at once."""
+    there = {"state": "fetched"} if offer.transfer == "reference" else {}
     values = ((name, getattr(offer, name)) for name in Offer.__slots__)  # asdict() copies every corner of a footprint
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values}
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values} | there
 
 
 def claim(
