@@ -41,6 +41,8 @@ CODES: tuple[tuple[str, Kind, float | None], ...] = (
 """Start of the API's error code → class, and seconds to wait; anything else is a wrong request (config)."""
 SKIPS = 3
 """Empty pages in the middle of a result that are passed over."""
+PASSES = 3
+"""Times that a result is gone through at most, while it changes."""
 _DAY = re.compile(r"_(?P<day>\d{8})_")
 _ID = re.compile(r"[0-9A-Za-z_.-]{1,128}")
 
@@ -74,10 +76,10 @@ class M2mProvider:
         for asked in _filters(query):
             for scene in self._scenes(described["dataset"], asked):
                 offer = self.offer_of(scene, described, query.collection)
-                if offer is None or offer.id in seen or not _of(offer, described, query):
-                    continue
-                seen.add(offer.id)
-                yield _judged(offer, query)
+                found = _within(offer, query) if offer is not None and _of(offer, described, query) else None
+                if found is not None and found.id not in seen:
+                    seen.add(found.id)
+                    yield found
 
     def resolve(self, granule: Granule) -> Sequence[Part]:
         """The tar and its browse image; the URL is made now. ProviderFault(offline): it is being made, ask again later."""
@@ -168,18 +170,18 @@ class M2mProvider:
     def _scenes(self, dataset: str, asked: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         """All scenes of a filter. Pages are counted in records that came; what the API says of their number only ends empty ones.
 
-        Scenes that are published meanwhile shift those behind them: a result that lacks some is gone through once more."""
+        Scenes that come or go meanwhile shift those behind them: when that number changed, or some lack, it is gone through again."""
         seen: set[str] = set()
-        for _ in range(2):
-            told = 0
+        for _ in range(PASSES):
+            totals: set[int] = set()
             for page, total in self._pages(dataset, asked):
-                told = total
+                totals.add(total)
                 for scene in page:
                     mark = f"{scene.get('entityId')} {scene.get('displayId')}"
                     if mark not in seen:
                         seen.add(mark)
                         yield scene
-            if len(seen) >= told:
+            if len(totals) == 1 and len(seen) >= max(totals):
                 return
 
     def _pages(self, dataset: str, asked: Mapping[str, Any]) -> Iterator[tuple[list[Mapping[str, Any]], int]]:
@@ -292,12 +294,15 @@ def _of(offer: Offer, described: Mapping[str, Any], query: Query) -> bool:
     return offer.name.startswith(tuple(starts) if isinstance(starts, list) else starts) and (not query.names or offer.name in query.names)
 
 
-def _judged(offer: Offer, query: Query) -> Offer:
-    """A scene whose date of publication has nothing to do with the days of ingestion that were asked for: its date is not told."""
+def _within(offer: Offer, query: Query) -> Offer | None:
+    """None for a scene of the days around those that were asked for, which another window has.
+
+    One whose publication has nothing to do with the days of ingestion that were asked for: its date is not told."""
     told = offer.published
-    early = told is not None and query.since is not None and told < query.since - 2 * DAY
-    late = told is not None and query.until is not None and told >= query.until + 2 * DAY
-    return replace(offer, published=None) if early or late else offer
+    if told is None or ((query.since is None or query.since <= told) and (query.until is None or told < query.until)):
+        return offer
+    near = (query.since is None or told >= query.since - 2 * DAY) and (query.until is None or told < query.until + 2 * DAY)
+    return None if near else replace(offer, published=None)
 
 
 def _browse(scene: Mapping[str, Any]) -> str | None:
