@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import time
+import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,7 +33,7 @@ FIRST = datetime(1988, 1, 1, 23, 30, tzinfo=UTC)
 
 
 class ProbeSensor:
-    """Products are files PROBE_<number>.zip of JSON: {"do": …, "pause": seconds per band, "name": …}."""
+    """Products are files PROBE_<number>.zip of JSON: {"do": …, "pause": seconds per band, "name": …}; fetched ones zips with it."""
 
     name = "probe"
 
@@ -40,7 +41,7 @@ class ProbeSensor:
         return name.startswith("PROBE_")
 
     def open(self, path: Path, workspace: Path) -> Iterator[Draft]:
-        orders = json.loads(path.read_text("utf-8"))
+        orders = json.loads(zipfile.Path(path, "orders.json").read_text() if zipfile.is_zipfile(path) else path.read_text("utf-8"))
         (workspace / "unpacked").write_bytes(bytes(1000))
         self._act(orders["do"], path)
         yield draft(orders)

@@ -68,6 +68,11 @@ class Desk:
         with (self.folder / NOTES).open("a", encoding="utf-8") as notes:
             notes.write(json.dumps({"name": name, **asdict(fetched)}) + "\n")
 
+    def size(self) -> int:
+        """Bytes of the product that lie here, of complete files and others."""
+        files = (path for path in self.folder.rglob("*") if path.is_file() and not path.name.endswith((LOCK, NOTES, ".part.json")))
+        return sum(path.stat().st_size for path in files)
+
     def remove(self) -> None:
         """Everything is in the store."""
         shutil.rmtree(self.folder, ignore_errors=True)

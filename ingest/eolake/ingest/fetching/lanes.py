@@ -55,8 +55,10 @@ class Held:
 
     claim: Claim
     lost: bool = False
+    received: int = 0
+    """Bytes that came in this attempt."""
     won: int = 0
-    """Bytes received in this attempt."""
+    """Bytes of them that are kept."""
 
 
 @dataclass(kw_only=True)
@@ -141,7 +143,7 @@ class Fetcher:
             held = list(self._held.values())
         if not held:
             return
-        lost = self.link.run(lambda c: transfers.keep(c, [(h.claim, h.won) for h in held], self.lease))
+        lost = self.link.run(lambda c: transfers.keep(c, [(h.claim, h.received) for h in held], self.lease))
         for one in held:
             one.lost = one.lost or one.claim.lease.fence in lost
 
@@ -219,7 +221,7 @@ class Fetcher:
     def received(self, held: Held, count: int) -> None:
         """Bytes came."""
         with self._lock:
-            held.won += count
+            held.received += count
             self._traffic[held.claim.credential_id] += count
             self._grown[held.claim.granule.granule_id] += count
 
@@ -313,7 +315,11 @@ class Lane:
         if granule.faults >= fetcher.settings.deaths:
             raise BadProduct(f"{granule.faults} workers died while they fetched it")
         with Desk(Path(fetcher.order.base), granule, claim.lease) as desk:
-            fetched = self._bring(held, desk)
+            before = desk.size()
+            try:
+                fetched = self._bring(held, desk)
+            finally:
+                held.won = max(0, desk.size() - before)
             failpoint("fetch:downloaded")
             self.link.run(lambda c: publications.stage(c, claim.lease, [prefix]))
             for name in fetched:

@@ -38,7 +38,7 @@ def check_structure(path: Path, name: str | None = None) -> None:
         elif size == 0:
             raise _Torn("it is empty")  # noqa: TRY301 -- told like every other flaw
     except (_Torn, zipfile.BadZipFile, tarfile.TarError, struct.error, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise ProviderFault(f"{name or path.name} is broken: {error or type(error).__name__}", Kind.CORRUPT) from error
+        raise ProviderFault(f"{name or path.name} is broken: {str(error) or type(error).__name__}", Kind.CORRUPT) from error
 
 
 class _Torn(Exception):
