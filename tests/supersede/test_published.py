@@ -14,6 +14,7 @@ from shapely.geometry import Polygon, box
 from support.auditor import audit
 from support.scenes import COLLECTION, draft
 
+from eolake.catalog.declaration import declared
 from eolake.catalog.draft import Draft
 from eolake.catalog.lake import Lake
 from eolake.catalog.ledger import granules
@@ -253,3 +254,16 @@ def test_a_superseded_item_validates(session: Session, validate_stac: Any) -> No
             if not link["href"].startswith(("file:", "http")):
                 link["href"] = f"https://lake.example/{link['href']}"
         validate_stac(item)
+
+
+def test_a_collection_may_take_superseded_items_out_of_its_catalog(session: Session, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No collection of the package does: only the rule is another one here."""
+    monkeypatch.setattr("eolake.cube.scenes.declared", lambda name: declared(name).model_copy(update={"superseded": "remove"}))
+    _chain(session, ["first", "second"])
+    assert set(items(session)) == {"second"}
+    assert versions(items(session)["second"]) == {}
+    assert active(lake) == {"second"}
+    good(session, lake)
+    withdraw(session, "p", ["second"], "Obsolete product")
+    assert set(items(session)) == active(lake) == {"first"}
+    assert check(session.connection, session.store).document()["ok"]
