@@ -156,4 +156,5 @@ def test_presets_load(tmp_path: Path, preset: str) -> None:
     config = provider_config(load_settings(tmp_path / "eolake.toml"), preset)
     provider = StacProvider(config)
     assert all("collection" in described for described in config.collections.values())
+    assert provider.windows == ("sensing" if preset in {"planetary-computer", "dea"} else "published")  # told without asking anybody
     provider.api.close()
