@@ -217,7 +217,7 @@ def test_delay(server: Server) -> None:
 
 
 def test_refused_connections_come_back(server: Server) -> None:
-    assert ask(server, {"refuse": 0.3}).end == "rst"
+    assert ask(server, {"refuse": 1}).end == "rst"
     with pytest.raises(ConnectionRefusedError):
         fetch(f"{server.url}/f/a?size=1")
     server.reset()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from support.raw_http import Raw, fetch
 
-from eolake.ingest.simulators.server import Server
+from eolake.ingest.simulators.server import Content, Request, Response, Server
 
 
 @pytest.fixture
@@ -20,26 +20,31 @@ def server() -> Iterator[Server]:
 
 
 class Holding:
-    """Transfers that stay open until they are let go."""
+    """Transfers that stay open until the block ends."""
 
     def __init__(self, server: Server, count: int, account: str) -> None:
-        self.server, self.answers = server, []
-        server.script([{"match": "/f/held*", "fault": {"stall": {"after": 1, "seconds": 0.6}}}])
-        self.threads = [threading.Thread(target=self._fetch, args=(n, account)) for n in range(count)]
+        self.server, self.released = server, threading.Event()
+        server.handle(self._held)
+        urls = [f"{server.url}/f/held{n}?size=10" for n in range(count)]
+        self.threads = [threading.Thread(target=fetch, args=(url,), kwargs={"Authorization": f"Bearer {account}"}) for url in urls]
 
-    def _fetch(self, n: int, account: str) -> None:
-        self.answers.append(fetch(f"{self.server.url}/f/held{n}?size=10", Authorization=f"Bearer {account}"))
+    def _held(self, request: Request) -> Response | None:
+        return Response(body=Content(size=10, read=self._read)) if "held" in request.path else None
 
-    def __enter__(self) -> list[Raw]:
+    def _read(self, start: int, stop: int) -> bytes:
+        self.released.wait(30)
+        return bytes(stop - start)
+
+    def __enter__(self) -> None:
         for thread in self.threads:
             thread.start()
-        until = time.monotonic() + 5
-        while sum(path.sent for name, path in self.server.stats.paths.items() if "held" in name) < len(self.threads):
+        until = time.monotonic() + 10
+        while sum(counts.transfers for counts in dict(self.server.stats.accounts).values()) < len(self.threads):
             assert time.monotonic() < until
             time.sleep(0.01)
-        return self.answers
 
     def __exit__(self, *_: object) -> None:
+        self.released.set()
         for thread in self.threads:
             thread.join()
 
@@ -67,7 +72,7 @@ def test_the_refusal_of_dhus(server: Server) -> None:
 
 
 def test_a_ban_closes_the_port(server: Server) -> None:
-    server.limit(connections=1, over="refuse", ban=0.3)
+    server.limit(connections=1, over="refuse", ban=30)
     with Holding(server, 1, "x"):
         assert get(server).end == "rst"
         with pytest.raises(ConnectionRefusedError):
@@ -117,9 +122,9 @@ def test_requests_per_minute(server: Server) -> None:
 def test_after_the_budget_one_slow_connection_is_left(server: Server) -> None:
     server.limit(budget=1000, slow_rate=20_000, connections=4)
     assert get(server, path="/f/a?size=1000").status == 200
-    before = time.monotonic()
     with Holding(server, 1, "x"):
         assert get(server).status == 429
+    before = time.monotonic()
     assert get(server, path="/f/b?size=6000").status == 200
     assert time.monotonic() - before > 0.2
 

@@ -76,6 +76,8 @@ class Server:
         self._folder = tempfile.TemporaryDirectory(prefix="eolake-simulator-")
         self._kept = Kept(Path(self._folder.name))
         self._refusing = 0.0
+        self._shut = threading.Event()
+        """Set while connections are refused."""
         self.stats = Stats()
         self._seed = seed
         self._script = Script(seed=seed)
@@ -140,6 +142,7 @@ class Server:
         with self._lock:
             self._refusing = max(self._refusing, time.monotonic() + seconds)
         self._wake.send(b"x")
+        self._shut.wait(5)  # the caller may rely on it
 
     def drop(self) -> None:
         """End all open connections, wherever they are."""
@@ -174,10 +177,12 @@ class Server:
             if refuse and open_now:
                 self._close_ports()
                 open_now = False
+                self._shut.set()
             elif not refuse and not open_now:
                 for listener in self._listeners:
                     listener.listen(256)
                 open_now = True
+                self._shut.clear()
             self._wait(self._listeners if open_now else [], max(0.0, self._refusing - time.monotonic()) if refuse else None)
         for listener in self._listeners:
             listener.close()

@@ -220,10 +220,11 @@ class Writer:
         return self._chunked or bool(self._paces()) or any((fault.close, fault.reset, fault.stall, fault.drip, fault.inject))
 
     def _at_once(self) -> None:
+        data = self._reply.head() + whole(self._reply.pieces)
         for piece in self._reply.pieces:
             self._sent(_start(piece), len(piece))
         self._done()
-        self._peer.send(self._reply.head() + whole(self._reply.pieces))
+        self._peer.send(data)
 
     def _body(self) -> None:
         fault, size = self._fault, self._reply.size
@@ -254,10 +255,10 @@ class Writer:
         return after
 
     def _last(self, pieces: list[Piece]) -> None:
+        data = whole(pieces)
         for piece in pieces:
             self._sent(_start(piece), len(piece))
         self._done()
-        data = whole(pieces)
         if self._chunked:
             data = (b"%x\r\n%b\r\n" % (len(data), data) if data else b"") + (b"" if self._fault.chunked == "cut" else b"0\r\n\r\n")
         self._peer.send(data)
