@@ -216,15 +216,20 @@ declare
     _locked boolean := false;
 begin
     for _account in  -- the least busy account first, then that of the provider that was not served for longest
-        select c.credential_id as id, c.name, c.provider, c.allowed, c.budget, t.taken from eolake.credential c
+        select c.credential_id as id, c.name, c.provider, c.allowed, c.budget, c.release_lag from eolake.credential c
         join eolake.provider p on p.provider = c.provider
-        cross join lateral (
-            select eolake.taken(c.credential_id, case when c.credential_id = _credential_id then _n end) as taken) t
-        where c.provider = any(_providers) and c.disabled is null and not c.retired and c.cooldown_until <= _now and t.taken < c.allowed
+        left join (
+            select s.credential_id, count(*) as taken from eolake.slot s join eolake.credential o on o.credential_id = s.credential_id
+            where (s.credential_id <> _credential_id or s.n <> _n or _n is null)
+              and (s.leased_until > _now - o.release_lag or s.cooldown_until > _now)
+            group by s.credential_id
+        ) t on t.credential_id = c.credential_id
+        where c.provider = any(_providers) and c.disabled is null and not c.retired and c.cooldown_until <= _now
+          and coalesce(t.taken, 0) < c.allowed
           and (_credential_id is null or c.credential_id = _credential_id)
           and exists (select from eolake.granule g where g.provider = c.provider and g.state in ('queued', 'fetching') and g.priority in (0, 1)
                       and g.next_try <= _now)
-        order by t.taken::float / c.allowed, p.served_at, c.credential_id
+        order by coalesce(t.taken, 0)::float / c.allowed, p.served_at, c.credential_id
     loop
         -- One claim at a time per provider. Who holds one such lock waits for no other: no deadlock.
         if _locked then
@@ -239,9 +244,9 @@ begin
             or eolake.taken(_account.id, case when _account.id = _credential_id then _n end) >= _account.allowed;
 
         if _credential_id is null then
-            select s.n into _slot from eolake.slot s join eolake.credential c on c.credential_id = s.credential_id
-            where s.credential_id = _account.id and greatest(s.leased_until + c.release_lag, s.cooldown_until) <= eolake.clock()
-            order by s.n limit 1 for update of s skip locked;
+            select s.n into _slot from eolake.slot s
+            where s.credential_id = _account.id and s.leased_until <= eolake.clock() - _account.release_lag and s.cooldown_until <= eolake.clock()
+            order by s.n limit 1 for update skip locked;
         else
             select s.n into _slot from eolake.slot s
             where s.credential_id = _account.id and s.n = _n and s.owner = _owner and s.fence = _fence and s.leased_until > _now
