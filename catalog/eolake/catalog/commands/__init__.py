@@ -27,7 +27,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "simulate": "Products and providers that need no account and no network.",
     },
     "Use": {
-        "status": "Show what runs, what waits and what is in the lake.",
+        "status": "Show what runs, what waits, what is fetched and what is in the lake.",
         "collections": "List, show and synchronise declared collections.",
         "analyse": "Derive a collection from the cube.",
     },
