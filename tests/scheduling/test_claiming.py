@@ -177,3 +177,9 @@ def test_a_lease_that_ran_out_rests_for_the_lag_too(db: Connection) -> None:
     assert transfers.keep(db, [(held, 0)], MINUTE) == {held.lease.fence}  # and is not given back to one that woke up
     shift(db, seconds=66)
     assert claim(db) is not None
+
+
+def test_when_nothing_waits_nothing_is_due(lake: Lake) -> None:
+    with lake.connect() as connection:
+        slots.configure(connection, [Account(provider="a", name="x", connections=1)])
+        assert transfers.due_in(connection, providers=["a"]) is None

@@ -91,4 +91,5 @@ from (
 lateral (
     select min(next_try) as next_try from eolake.granule g
     where g.provider = a.provider and g.state in ('queued', 'fetching') and (%(only)s::bigint[] is null or g.granule_id = any(%(only)s::bigint[]))
-) g;
+) g
+where g.next_try is not null;
