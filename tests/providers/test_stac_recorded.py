@@ -122,7 +122,8 @@ def test_a_recorded_page_of_earth_search(samples: Path, tmp_path: Path) -> None:
 
     with Server(handler) as server:
         (tmp_path / "eolake.toml").write_text("")
-        section = {"preset": "earth-search", "urls": {"api": f"{server.url}/v1"}}
+        collections = {"s2_l1c": {"collection": "sentinel-2-l1c"}}
+        section = {"preset": "earth-search", "urls": {"api": f"{server.url}/v1"}, "collections": collections}
         settings = load_settings(tmp_path / "eolake.toml").model_copy(update={"providers": {"es": section}})
         provider = StacProvider(provider_config(settings, "es"))
         (offer,) = provider.search(Query(collection="s2_l1c"))  # of 25,898,765 that it speaks of
