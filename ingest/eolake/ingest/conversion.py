@@ -144,13 +144,14 @@ def _drafts(session: Session, job: Job, workspace: Path) -> Iterator[Draft]:
             yield reference_draft(granule)
             return
     product = _product(session, job, workspace)
+    picture = product.overview and shutil.copyfile(product.overview, workspace / product.overview.name)  # beside which a copy is made
     sensor = find_sensor(job.name)
     if sensor is None:
         raise BadProduct(f"no sensor knows {job.name!r} ({product.path}); installed are: {', '.join(sensor_names())}")
     empty = True
     for draft in sensor.open(product.path, workspace):
         empty = False
-        yield draft if product.overview is None else with_overview(draft, product.overview)
+        yield with_overview(draft, picture) if picture else draft
     if empty:
         raise BadProduct(f"{product.path}: the sensor {sensor.name} found no scene in it")
 
