@@ -119,6 +119,7 @@ def test_a_search_becomes_a_feed(run: Run, lake: Lake, tmp_path: Path) -> None:
     fires, new = get_feed(settings, "fires"), get_feed(settings, 'new "fires" ✓')
     assert (fires.bbox, fires.cloud_cover, fires.tiles) == ((149, -37, 151.5, -35), 60, {"55HFA", "55HGA"})
     assert (new.area, new.lookback, new.collection) == (AREA, timedelta(hours=12), "s2_l1c")
+    assert 'lookback = "12h"' in blocks[1].stdout
     assert run("search", "cdse", "s9", "--feed", "x").exit_code == 3
     assert run("search", "cdse", "s2_l2a", "--feed", "a\nb").exit_code == 2
 

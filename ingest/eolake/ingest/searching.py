@@ -163,7 +163,7 @@ def feed_section(settings: Settings, provider: str, collection: str, wish: Wish)
         "bbox": list(query.bbox) if query.bbox else None,
         "area": _beside(settings, wish.area) if wish.area else None,
         "tiles": _beside(settings, tiles) if isinstance(tiles, Path) else sorted(query.tiles) or None,
-        "lookback": f"{wish.since:.0f}s" if wish.since else None,
+        "lookback": _duration(wish.since) if wish.since else None,
         "cloud_cover": wish.cloud,
     }
     section = {key: value for key, value in section.items() if value is not None}
@@ -177,6 +177,12 @@ def feed_block(name: str, section: Mapping[str, Any]) -> str:
         raise UsageError(f"{name!r} is no name of a feed")
     key = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
     return "\n".join([f"[feeds.{key}]", *(f"{field} = {_toml(value)}" for field, value in section.items())])
+
+
+def _duration(seconds: float) -> str:
+    """`30d`: in the largest unit in which it is a whole number."""
+    unit, size = next(((unit, size) for unit, size in (("d", 86400), ("h", 3600), ("m", 60)) if seconds % size == 0), ("s", 1))
+    return f"{seconds / size:g}{unit}"
 
 
 def _toml(value: Any) -> str:

@@ -51,36 +51,42 @@ class Desk:
     _read_at: float = float("-inf")
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def allows(self, header: str) -> bool:
-        """Whether the Authorization header is right, found out in constant time. ConfigError, SecretFault: we can't know."""
-        credential = self._wanted()
-        if credential is None:
-            return False
-        name, password = credential.need("username", "password")
-        given = _decoded(header)
-        same_name = hmac.compare_digest(_digest(given[0]), _digest(name.encode()))
-        same_password = hmac.compare_digest(_digest(given[1]), _digest(password.encode()))
-        return same_name & same_password
+    @property
+    def ready(self) -> bool:
+        """Whether nothing has to be read or made first, which may take a while."""
+        return self._gate is not None and time.monotonic() - self._read_at <= REMEMBERED
 
-    def gate(self) -> Gate:
-        """The one gate. ConfigError when a feed does not hold."""
-        with self._lock:
-            if self._gate is None:
-                self._gate = Gate(Intake(self.settings), self.connect)
-            return self._gate
-
-    def close(self) -> None:
-        """Write what waits."""
-        if self._gate is not None:
-            self._gate.close()
-
-    def _wanted(self) -> Credential | None:
+    def prepare(self) -> None:
+        """Read the credential, make the gate. ConfigError, SecretFault, SecretStoreFault: we can't."""
         with self._lock:
             if time.monotonic() - self._read_at > REMEMBERED:
                 reference = push_settings(self.settings).credential
                 self._credential = read_secret(reference) if reference is not None else None
                 self._read_at = time.monotonic()
-            return self._credential
+            if self._gate is None:
+                self._gate = Gate(Intake(self.settings), self.connect)
+
+    def allows(self, header: str) -> bool:
+        """Whether the Authorization header is right, found out in constant time. ConfigError, MissingSecret: we can't know."""
+        if self._credential is None:
+            return False
+        name, password = self._credential.need("username", "password")
+        given = _decoded(header)
+        same_name = hmac.compare_digest(_digest(given[0]), _digest(name.encode()))
+        same_password = hmac.compare_digest(_digest(given[1]), _digest(password.encode()))
+        return same_name & same_password
+
+    @property
+    def gate(self) -> Gate:
+        """The one gate, once it is prepared."""
+        if self._gate is None:
+            raise RuntimeError("nothing was prepared")
+        return self._gate
+
+    def close(self) -> None:
+        """Write what waits."""
+        if self._gate is not None:
+            self._gate.close()
 
 
 @asynccontextmanager
@@ -120,16 +126,17 @@ async def receive(name: str, request: Request) -> Response:
 
 
 async def _received(desk: Desk, name: str, request: Request) -> int:
-    if not await run_in_threadpool(desk.allows, request.headers.get("authorization", "")):
+    if not desk.ready:
+        await run_in_threadpool(desk.prepare)
+    if not desk.allows(request.headers.get("authorization", "")):
         return 401
-    gate = await run_in_threadpool(desk.gate)
-    scope = gate.intake.scope(name)
+    scope = desk.gate.intake.scope(name)
     if scope is None:
         return 404
     body = await _body(request)
     if body is None:
         return 413
-    await asyncio.wait_for(asyncio.wrap_future(gate.put(scope, body)), PATIENCE)
+    await asyncio.wait_for(asyncio.wrap_future(desk.gate.put(scope, body)), PATIENCE)
     return 204
 
 
