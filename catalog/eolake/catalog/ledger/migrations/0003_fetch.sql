@@ -31,7 +31,9 @@ comment on column eolake.granule.corrupt is 'How often other bytes came than its
 comment on column eolake.granule.fetched_on is 'The machine that still has its bytes on a local disk';
 comment on column eolake.granule.superseded_by is 'Name of the granule that took its place';
 
-create index granule_fetch on eolake.granule (provider, priority, next_try, granule_id) where state in ('queued', 'fetching');
+create index granule_fetch on eolake.granule (provider, priority, next_try, granule_id) include (state, offered_at)
+    where state in ('queued', 'fetching');
+create index granule_failing on eolake.granule (provider, fault, changed_at desc) where fault is not null and state in ('queued', 'fetching', 'quarantined');
 create index granule_scene on eolake.granule (scene_key) where scene_key is not null;
 create index granule_published on eolake.granule (provider, published);
 
@@ -213,81 +215,90 @@ declare
     _granule eolake.granule;
     _slot integer;
     _new bigint;
+    _waiting boolean;
     _locked boolean := false;
+    _missed boolean := false;
 begin
-    for _account in  -- the least busy account first, then that of the provider that was not served for longest
-        select c.credential_id as id, c.name, c.provider, c.allowed, c.budget, c.release_lag from eolake.credential c
-        join eolake.provider p on p.provider = c.provider
-        left join (
-            select s.credential_id, count(*) as taken from eolake.slot s join eolake.credential o on o.credential_id = s.credential_id
-            where (s.credential_id <> _credential_id or s.n <> _n or _n is null)
-              and (s.leased_until > _now - o.release_lag or s.cooldown_until > _now)
-            group by s.credential_id
-        ) t on t.credential_id = c.credential_id
-        where c.provider = any(_providers) and c.disabled is null and not c.retired and c.cooldown_until <= _now
-          and coalesce(t.taken, 0) < c.allowed
-          and (_credential_id is null or c.credential_id = _credential_id)
-          and exists (select from eolake.granule g where g.provider = c.provider and g.state in ('queued', 'fetching') and g.priority in (0, 1)
-                      and g.next_try <= _now)
-        order by coalesce(t.taken, 0)::float / c.allowed, p.served_at, c.credential_id
-    loop
-        -- One claim at a time per provider. Who holds one such lock waits for no other: no deadlock.
-        if _locked then
-            perform from eolake.provider p where p.provider = _account.provider for no key update skip locked;
-            continue when not found;
-        else
-            perform from eolake.provider p where p.provider = _account.provider for no key update;
+    foreach _waiting in array array[false, true] loop
+        exit when _waiting and (_locked or not _missed);
+        for _account in  -- the least busy account first, then that of the provider that was not served for longest
+            select c.credential_id as id, c.name, c.provider, c.allowed, c.budget, c.release_lag from eolake.credential c
+            join eolake.provider p on p.provider = c.provider
+            left join (
+                select s.credential_id, count(*) as taken from eolake.slot s join eolake.credential o on o.credential_id = s.credential_id
+                where (s.credential_id <> _credential_id or s.n <> _n or _n is null)
+                  and (s.leased_until > _now - o.release_lag or s.cooldown_until > _now)
+                group by s.credential_id
+            ) t on t.credential_id = c.credential_id
+            where c.provider = any(_providers) and c.disabled is null and not c.retired and c.cooldown_until <= _now
+              and coalesce(t.taken, 0) < c.allowed
+              and (_credential_id is null or c.credential_id = _credential_id)
+              and exists (select from eolake.granule g where g.provider = c.provider and g.state in ('queued', 'fetching') and g.priority in (0, 1)
+                          and g.next_try <= _now)
+            order by coalesce(t.taken, 0)::float / c.allowed, p.served_at, c.credential_id
+        loop
+            -- One claim at a time per provider: another one first, and only when there is none wait for it. Who holds such a lock waits
+            -- for no other: no deadlock.
+            if _waiting and not _locked then
+                perform from eolake.provider p where p.provider = _account.provider for no key update;
+            else
+                perform from eolake.provider p where p.provider = _account.provider for no key update skip locked;
+                if not found then
+                    _missed := true;
+                    continue;
+                end if;
+            end if;
             _locked := true;
-        end if;
-        -- What was read before the lock may be over.
-        continue when eolake.broken(_account.provider)
-            or eolake.taken(_account.id, case when _account.id = _credential_id then _n end) >= _account.allowed;
+            -- What was read before the lock may be over.
+            continue when eolake.broken(_account.provider)
+                or eolake.taken(_account.id, case when _account.id = _credential_id then _n end) >= _account.allowed;
 
-        if _credential_id is null then
-            select s.n into _slot from eolake.slot s
-            where s.credential_id = _account.id and s.leased_until <= eolake.clock() - _account.release_lag and s.cooldown_until <= eolake.clock()
-            order by s.n limit 1 for update skip locked;
-        else
-            select s.n into _slot from eolake.slot s
-            where s.credential_id = _account.id and s.n = _n and s.owner = _owner and s.fence = _fence and s.leased_until > _now
-            for update skip locked;
-        end if;
-        continue when not found;
+            if _credential_id is null then
+                select s.n into _slot from eolake.slot s
+                where s.credential_id = _account.id and s.leased_until <= eolake.clock() - _account.release_lag and s.cooldown_until <= eolake.clock()
+                order by s.n limit 1 for update skip locked;
+            else
+                select s.n into _slot from eolake.slot s
+                where s.credential_id = _account.id and s.n = _n and s.owner = _owner and s.fence = _fence and s.leased_until > _now
+                for update skip locked;
+            end if;
+            continue when not found;
 
-        _granule := null;
-        if _only is not null then
-            select g.* into _granule from eolake.granule g
-            where g.granule_id = any(_only) and g.provider = _account.provider and g.state in ('queued', 'fetching') and g.next_try <= _now
-            order by g.priority, g.next_try, g.granule_id limit 1 for update skip locked;
-        else
-            for _turn in 0 .. 1 loop
+            _granule := null;
+            if _only is not null then
                 select g.* into _granule from eolake.granule g
-                where g.provider = _account.provider and g.state in ('queued', 'fetching')
-                  and g.priority = case when _bulk_first then 1 - _turn else _turn end and g.next_try <= _now
-                order by g.next_try, g.granule_id limit 1 for update skip locked;
-                exit when found;
-            end loop;
-        end if;
-        continue when _granule.granule_id is null;
-        -- What is under way is in the budget already, with its whole size.
-        continue when _account.budget is not null and _account.budget < eolake.spent(_account.id) + greatest(1, coalesce(_granule.size, 0)) + (
-            select coalesce(sum(greatest(o.size - s.bytes, 0)), 0) from eolake.slot s join eolake.granule o on o.granule_id = s.granule_id
-            where s.credential_id = _account.id and s.leased_until > _now and o.fence = s.fence and o.state = 'fetching');
+                where g.granule_id = any(_only) and g.provider = _account.provider and g.state in ('queued', 'fetching') and g.next_try <= _now
+                order by g.priority, g.next_try, g.granule_id limit 1 for update skip locked;
+            else
+                for _turn in 0 .. 1 loop
+                    select g.* into _granule from eolake.granule g
+                    where g.provider = _account.provider and g.state in ('queued', 'fetching')
+                      and g.priority = case when _bulk_first then 1 - _turn else _turn end and g.next_try <= _now
+                    order by g.next_try, g.granule_id limit 1 for update skip locked;
+                    exit when found;
+                end loop;
+            end if;
+            continue when _granule.granule_id is null;
+            -- What is under way is in the budget already, with its whole size.
+            continue when _account.budget is not null and _account.budget < eolake.spent(_account.id) + greatest(1, coalesce(_granule.size, 0)) + (
+                select coalesce(sum(greatest(o.size - s.bytes, 0)), 0) from eolake.slot s join eolake.granule o on o.granule_id = s.granule_id
+                where s.credential_id = _account.id and s.leased_until > _now and o.fence = s.fence and o.state = 'fetching');
 
-        _new := nextval('eolake.fence');
-        update eolake.host h set trial = _new where h.provider = _account.provider and h.trips > 0;
-        update eolake.granule g
-        set state = 'fetching', lease_owner = _owner, fence = _new, attempts = g.attempts + 1,
-            faults = g.faults + (g.state = 'fetching')::integer, next_try = eolake.clock() + _lease, waits_for = null, changed_at = eolake.clock()
-        where g.granule_id = _granule.granule_id
-        returning g.* into _granule;
-        update eolake.slot s
-        set owner = _owner, granule_id = _granule.granule_id, fence = _new, bytes = 0, began_at = eolake.clock(), seen_at = eolake.clock(),
-            leased_until = eolake.clock() + _lease
-        where s.credential_id = _account.id and s.n = _slot;
-        update eolake.provider p set served_at = eolake.clock() where p.provider = _account.provider;
-        return query select _granule, _account.name, _account.id, _slot;
-        return;
+            _new := nextval('eolake.fence');
+            update eolake.host h set trial = _new where h.provider = _account.provider and h.trips > 0;
+            update eolake.granule g
+            set state = 'fetching', lease_owner = _owner, fence = _new, attempts = g.attempts + 1,
+                faults = g.faults + (g.state = 'fetching')::integer, next_try = eolake.clock() + _lease, waits_for = null, changed_at = eolake.clock()
+            where g.granule_id = _granule.granule_id
+            returning g.* into _granule;
+            update eolake.slot s
+            set owner = _owner, granule_id = _granule.granule_id, fence = _new, bytes = 0, began_at = eolake.clock(), seen_at = eolake.clock(),
+                leased_until = eolake.clock() + _lease
+            where s.credential_id = _account.id and s.n = _slot;
+            update eolake.provider p set served_at = eolake.clock() where p.provider = _account.provider;
+            return query select _granule, _account.name, _account.id, _slot;
+            return;
+        end loop;
     end loop;
 end $$;
 
