@@ -4,9 +4,9 @@
     make demo ARGS=--keep-up      leave the lake running
     make demo ARGS=--fresh        throw the old one away first
 
-It makes Landsat and Sentinel-2 products over New South Wales, before and after a fire, takes them into a lake in
-`demo-lake/`, derives vegetation indices, checks the lake, searches it, loads a cube and draws the change of NBR.
-A second run finds everything there and writes nothing.
+It makes Landsat and Sentinel-2 products over New South Wales, before and after a fire, and lets two simulated providers have them: CDSE
+and USGS. From there it searches, downloads and ingests them into a lake in `demo-lake/`, derives vegetation indices, checks the lake,
+searches it, loads a cube and draws the change of NBR. A second run finds everything there and writes nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -32,8 +33,18 @@ BBOX = (150.225, -34.042, 150.375, -33.918)
 """Around the fire: west, south, east, north."""
 TIME = ("2019-12-01", "2020-02-01")
 MONTHLY = "vegetation_indices_month"
+PROVIDERS = {"cdse": ("s2_l2a", "s2_l1c"), "m2m": ("ls8_c2_l2", "ls8_c2_l1")}
+"""Simulator → what is ordered from it."""
+BLOCK = "# --- the simulated providers of this run ---"
+READY = 60.0
+"""Seconds that a simulator may take to start."""
 FOREIGN = ("EOLAKE_", "PG", "ODC_", "DATACUBE_", "AWS_", "DASK_")
 """Variables that could point the demo at another lake or database."""
+
+
+SIMULATORS: list[subprocess.Popen[str]] = []
+SECRETS: dict[str, str] = {}
+"""Variables with the accounts at the simulated providers."""
 
 
 @dataclass(kw_only=True)
@@ -67,6 +78,9 @@ def main() -> int:
         facts = _use(account)
         _sum_up(account, facts, before, again=again)
     finally:
+        for simulator in SIMULATORS:
+            simulator.terminate()
+            simulator.wait()
         if not options.keep_up and (LAKE / "eolake.toml").exists():
             _lake("down", quiet=True)
     _farewell(facts, keep_up=options.keep_up)
@@ -91,13 +105,43 @@ def _bring_in(account: Account) -> Mapping[str, int]:
             _run("init", "demo-lake")
         _lake("up", "--detach")
     before = _counts()
-    with account.step("Ingest: every product becomes cloud-optimised GeoTIFFs, a STAC item and a cube dataset in one transaction"):
-        _lake("ingest", "demo-lake/products")
+    with account.step("Providers: CDSE and USGS, simulated on this machine, have the products"):
+        _providers()
+    bbox = ",".join(str(side) for side in BBOX)
+    where = ("--datetime", "/".join(TIME), "--bbox", bbox)
+    with account.step("Search, download, ingest: every product becomes COGs, a STAC item and a cube dataset in one transaction"):
+        _lake("search", "cdse", "s2_l2a", *where)
+        for provider, collections in PROVIDERS.items():
+            for collection in collections:
+                _lake("ingest", provider, collection, *where)
     with account.step("Analysis: NDVI and NBR of every scene, and the monthly medians of both missions together"):
-        bbox = ",".join(str(side) for side in BBOX)
         inputs = ("--collection", "ls8_c2_l2", "--collection", "s2_l2a", "--mix")
-        _lake("analyse", "vegetation_indices", "--datetime", "/".join(TIME), "--bbox", bbox, *inputs)
+        _lake("analyse", "vegetation_indices", *where, *inputs)
     return before
+
+
+def _providers() -> None:
+    """Start the simulators, and write into eolake.toml where they are."""
+    toml = LAKE / "eolake.toml"
+    blocks = [_simulator(name) for name in PROVIDERS]
+    toml.write_text("\n".join([toml.read_text().partition(BLOCK)[0].rstrip(), "", BLOCK, *blocks]))
+
+
+def _simulator(name: str) -> str:
+    """A simulated provider with the products of the demo; its lines for eolake.toml."""
+    command = ["simulate", name, "--products", "demo-lake/products"]
+    print(f"   $ eolake {' '.join(command)} &", flush=True)
+    process = subprocess.Popen([EOLAKE, *command, "--json"], cwd=ROOT, env=_environment(), stdout=subprocess.PIPE, text=True)
+    SIMULATORS.append(process)
+    assert process.stdout
+    ready, _, _ = select.select([process.stdout], [], [], READY)
+    line = process.stdout.readline() if ready else ""
+    if not line:
+        sys.exit(f"demo: `eolake {' '.join(command)}` did not start; what it said stands above")
+    said = json.loads(line)
+    SECRETS.update(said["environment"])
+    print(f"     {said['url']}: {said['products']} products; its account comes from the environment")
+    return str(said["block"])
 
 
 def _use(account: Account) -> dict[str, Any]:
@@ -202,7 +246,7 @@ def _size(folder: Path) -> int:
 
 
 def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+    return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)} | SECRETS
 
 
 def _facts(command: str) -> Any:
