@@ -33,7 +33,7 @@ RESTARTS = 2
 PAUSE = (0.05, 0.5)
 """Seconds before a transfer that won bytes goes on after a fault."""
 WORTH = 64 * 1024
-"""Bytes that an interrupted try must have won, so that the next one follows at once."""
+"""Bytes by which an interrupted try must have come further than any before, so that the next one follows at once."""
 
 
 class Engine:
@@ -71,9 +71,8 @@ class Engine:
             return self._fetch(_Job(self, part, partial, login, s3 or {}, progress, stop))
 
     def _fetch(self, job: _Job) -> Fetched:
-        source, restarts = job.partial.source(job.part.url), 0
+        source, restarts, furthest = job.partial.source(job.part.url), 0, job.partial.length
         while True:
-            before = job.received
             try:
                 took = job.take(source)
                 if took is not None:
@@ -82,7 +81,6 @@ class Engine:
             except Mismatch as error:
                 restarts += 1
                 job.partial.discard()
-                fault = error
                 if restarts > RESTARTS:
                     raise ProviderFault(f"{job.part.name} changes while it is fetched: {error}", Kind.CORRUPT) from error
                 source = blank(source)
@@ -91,8 +89,9 @@ class Engine:
                 if error.kind is not Kind.TRANSIENT:
                     raise
                 fault = error
-            if job.received - before < WORTH:
+            if job.partial.length < furthest + WORTH:
                 raise fault
+            furthest = job.partial.length
             job.rest()
             source = job.partial.source(job.part.url)
 

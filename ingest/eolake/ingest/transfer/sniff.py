@@ -26,6 +26,8 @@ MAGIC = {
     ".zip": (b"PK\x03\x04", b"PK\x05\x06", b"\x89HDF\r\n\x1a\n", b"CDF\x01", b"CDF\x02", b"CDF\x05"),
 }
 """How files of these endings begin. A provider's `.zip` may be a NetCDF file."""
+MESSAGE = re.compile(rb"(\xef\xbb\xbf)?\s*(<\?xml\s|<[Ee]rror[\s>]|\[?\{\s*\"[\w@$ -]{1,40}\"\s*:)")
+"""How messages of machines begin: XML, or an object of JSON with its first key."""
 LOGIN = re.compile(rb"log[ -]?in|sign[ -]?in|password|oauth|openid|j_username", re.IGNORECASE)
 FLOWS = re.compile(rb"concurrent flows|too many|max(imum)? (session|connection|number)|rate.?limit", re.IGNORECASE)
 QUOTA = re.compile(rb"quota|fetches max", re.IGNORECASE)
@@ -64,8 +66,7 @@ def _page(head: bytes) -> tuple[Kind, str]:
 
 
 def _message(head: bytes) -> tuple[Kind, str] | None:
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    if not start.startswith((b"<?xml", b"<error", b"<Error", b"{", b"[{")):
+    if MESSAGE.match(head) is None or b"\0" in head:
         return None
     text = " ".join(head[:200].decode("utf-8", "replace").split())
     for pattern, kind in ((QUOTA, Kind.QUOTA), (FLOWS, Kind.RATE), (LOGIN, Kind.AUTH)):

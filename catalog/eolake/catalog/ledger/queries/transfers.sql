@@ -7,10 +7,13 @@ from eolake.claim_transfer(%(owner)s, %(lease)s, %(providers)s, %(only)s::bigint
 
 -- name: keep
 -- Keep claims, and say how far they are; those that are lost come back. A connection whose lease ran out is lost: nobody counts it any more.
+-- A granule of which bytes come is not what kills workers: its faults are forgotten.
 with held as (
     select * from jsonb_to_recordset(%(claims)s::jsonb) as h(granule_id bigint, fence bigint, credential_id bigint, n integer, bytes bigint)
 ), kept as (
-    update eolake.granule g set next_try = eolake.clock() + %(lease)s from held h
+    update eolake.granule g
+    set next_try = eolake.clock() + %(lease)s, faults = case when h.bytes > 0 then 0 else g.faults end
+    from held h
     where g.granule_id = h.granule_id and g.fence = h.fence and g.state = 'fetching'
     returning g.fence
 ), slots as (
