@@ -50,6 +50,8 @@ from eolake.ingest.providers.base import Part
 from eolake.ingest.transfer.engine import Engine
 
 MIB = 1 << 20
+PLUGINS = Path(__file__).resolve().parents[1] / "tests" / "support" / "probe"
+"""Has the provider `probe`."""
 CONNECTIONS = 4
 
 
@@ -90,7 +92,7 @@ class Origin:
 @contextmanager
 def origin() -> Iterator[Origin]:
     """The server runs while the block does."""
-    script = "import sys,time\nfrom eolake.ingest.simulators.server import Server\ns=Server()\nprint(s.url,flush=True)\nsys.stdin.read()\ns.close()\n"
+    script = "import sys; from eolake.ingest.simulators.server import Server as S; s = S(); print(s.url, flush=True); sys.stdin.read(); s.close()"
     process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout
     assert process.stdin
@@ -300,7 +302,7 @@ def _digest_of(url: str) -> str:
         return str(json.load(answer)["sha256"])
 
 
-def lake_of(made: Bench, name: str, server: Origin, providers: Mapping[str, Mapping[str, Any]]) -> Lake:
+def lake_of(made: Bench, name: str, providers: Mapping[str, Mapping[str, Any]]) -> Lake:
     """A lake that knows these providers."""
     lake = made.lake(name)
     path = lake.settings.root / "eolake.toml"
@@ -315,19 +317,194 @@ def lake_of(made: Bench, name: str, server: Origin, providers: Mapping[str, Mapp
 def fill(lake: Lake, provider: str, urls: Sequence[str], size: int) -> None:
     """Granules that wait."""
     offers = [
-        Offer(provider=provider, id=f"{provider}-{n}", name=f"{provider}-{n}", source=url, fingerprint="1", size=size)
+        Offer(
+            provider=provider,
+            id=f"{provider}-{n}",
+            name=f"{provider}-{n}",
+            source=url,
+            fingerprint="1",
+            size=size,
+            detail={"parts": [{"url": url, "name": f"{provider}-{n}.bin", "size": size}]},
+        )
         for n, url in enumerate(urls)
     ]
     with lake.connect() as connection:
         granules.offer(connection, offers)
 
 
-def directory(server: Origin, **more: Any) -> dict[str, Any]:
-    """A provider whose granules are files of the server."""
-    return {"kind": "http-directory", "urls": {"base": f"{server.url}/f/"}, "connections": CONNECTIONS, **more}
+def probe(**more: Any) -> dict[str, Any]:
+    """A provider whose granules say themselves where their files are."""
+    return {"kind": "probe", "connections": CONNECTIONS, **more}
 
 
-SCENARIOS: Mapping[str, Callable[[Origin, argparse.Namespace], None]] = {"one": one, "small": small}
+def timed(fetch: Fetch) -> float:
+    """Seconds from the moment the process is ready to the last file."""
+    fetch.start()
+    for said in fetch.heard(60):
+        if said.kind == "ready":
+            begin = time.monotonic()
+            return fetch.until_done() - begin
+    raise SystemExit("the fetch process does not start")
+
+
+def capped(server: Origin, options: argparse.Namespace) -> None:
+    """Each connection at 20 MB/s, four of them."""
+    rate, count, size = 20_000_000, 40, int(64 * MIB * options.scale)
+    urls = [server.file(f"capped-{n}.bin", size) for n in range(count)]
+    with bench() as made:
+        server.warm(urls)
+        server.post("/_limits", {"connections": CONNECTIONS, "rate": rate})
+        fetch = Fetch(lake=lake_of(made, "capped", {"probe": probe()}), lanes=CONNECTIONS)
+        fill(fetch.lake, "probe", urls, size)
+        seconds, ideal = timed(fetch), count * size / (rate * CONNECTIONS)
+        fetch.stop()
+        print(f"capped: {seconds:.2f} s, ideal {ideal:.2f} s: {ideal / seconds:.1%}")
+        for name in installed():
+            server.post("/_reset")
+            server.post("/_limits", {"connections": CONNECTIONS, "rate": rate})
+            if not name.endswith("-x4"):
+                print(f"  {name:<10} {ideal / theirs(name, urls, [size] * count):.1%}")
+        server.post("/_reset")
+
+
+def resets(server: Origin, options: argparse.Namespace) -> None:
+    """Each 16 MiB end in a reset once in a hundred times."""
+    count, size = 40, int(128 * MIB * options.scale)
+    urls = [server.file(f"resets-{n}.bin", size) for n in range(count)]
+    rules = [{"match": "/f/*", "fault": {"reset": {"each": 16 * MIB, "prob": 0.01}}}]
+    with bench() as made:
+        server.warm(urls)
+        server.post("/_script", rules)
+        fetch = Fetch(lake=lake_of(made, "resets", {"probe": probe()}), lanes=CONNECTIONS)
+        fill(fetch.lake, "probe", urls, size)
+        timed(fetch)
+        fetch.stop()
+        sent = server.stats()["sent"]
+        server.post("/_reset")
+        print(f"resets: the server sent {sent / (count * size):.4f} times the bytes; wrong: {fetch.wrong() or 'nothing'}")
+
+
+def killed(server: Origin, options: argparse.Namespace) -> None:
+    """kill -9 of the fetch process every few seconds."""
+    count, size, dice = 40, int(64 * MIB * options.scale), random.Random(7)
+    urls = [server.file(f"killed-{n}.bin", size) for n in range(count)]
+    with bench() as made:
+        server.warm(urls)
+        server.post("/_limits", {"connections": CONNECTIONS, "rate": 20_000_000})
+        fetch = Fetch(lake=lake_of(made, "killed", {"probe": probe()}), lanes=CONNECTIONS)
+        fill(fetch.lake, "probe", urls, size)
+        kills = 0
+        while True:
+            fetch.start()
+            until = time.monotonic() + dice.uniform(3, 7)
+            while time.monotonic() < until and set(fetch.states()) != {"fetched"}:
+                for said in fetch.heard(0.2):
+                    if said.kind == "ended":
+                        raise SystemExit(said.text)
+            if set(fetch.states()) == {"fetched"}:
+                break
+            fetch.kill()
+            kills += 1
+        fetch.stop()
+        sent = server.stats()["sent"]
+        server.post("/_reset")
+        again = (sent - count * size) / max(kills, 1) / CONNECTIONS
+        wrong = fetch.wrong() or "nothing"
+        print(f"killed {kills} times: {again / 1024:.0f} KiB again for each kill and connection; wrong or double: {wrong}")
+
+
+def shares(server: Origin, options: argparse.Namespace) -> None:
+    """Three providers with 4, 2 and 1 connections: how busy each connection is."""
+    rate, size, seconds = 5_000_000, int(8 * MIB), 20 * options.scale
+    kinds = {"one": 4, "two": 2, "three": 1}
+    urls = {
+        name: [server.file(f"{name}-{n}.bin", size) for n in range(int(slots * seconds * rate / size) + slots)]
+        for name, slots in kinds.items()
+    }
+    with bench() as made:
+        server.warm([url for each in urls.values() for url in each])
+        server.post("/_limits", {"rate": rate})
+        lake = lake_of(made, "shares", {name: probe(connections=slots) for name, slots in kinds.items()})
+        fetch = Fetch(lake=lake, lanes=sum(kinds.values()))
+        for name, each in urls.items():
+            fill(lake, name, each, size)
+        fetch.start()
+        for said in fetch.heard(60):
+            if said.kind == "ready":
+                break
+        time.sleep(2)
+        before, begin = by_provider(server, kinds), time.monotonic()
+        time.sleep(seconds * 0.6)
+        after, took = by_provider(server, kinds), time.monotonic() - begin
+        for name, slots in kinds.items():
+            print(f"shares: {name} with {slots}: {(after[name] - before[name]) / (rate * slots * took):.1%} busy")
+        fetch.stop()
+        server.post("/_reset")
+
+
+def by_provider(server: Origin, names: Mapping[str, int]) -> dict[str, int]:
+    """Bytes that were sent so far of the files of each."""
+    paths = server.stats()["paths"]
+    return {name: sum(seen["sent"] for path, seen in paths.items() if path.startswith(f"/f/{name}-")) for name in names}
+
+
+def accounts(server: Origin, options: argparse.Namespace) -> None:
+    """Five credentials against one; each connection capped, so that only their number counts."""
+    rate, count, size = 4_000_000, 60, int(4 * MIB * options.scale)
+    urls = [server.file(f"accounts-{n}.bin", size) for n in range(count)]
+    with bench() as made:
+        server.warm(urls)
+        seconds = {}
+        for many in (1, 5):
+            server.post("/_limits", {"rate": rate})
+            names = [f"env:BENCH{n}" for n in range(many)]
+            for n in range(many):
+                os.environ |= {f"BENCH{n}_USERNAME": f"user{n}", f"BENCH{n}_PASSWORD": "secret"}
+            host = server.url.partition("://")[2]
+            provider = probe(connections=1, credentials=names, auth={"kind": "basic"}, auth_hosts=[host])
+            fetch = Fetch(lake=lake_of(made, f"accounts{many}", {"probe": provider}), lanes=many)
+            fill(fetch.lake, "probe", urls, size)
+            seconds[many] = timed(fetch)
+            fetch.stop()
+        server.post("/_reset")
+        print(f"accounts: five are {seconds[1] / seconds[5]:.2f} times as fast as one ({seconds[1]:.1f} s, {seconds[5]:.1f} s)")
+
+
+def memory(server: Origin, options: argparse.Namespace) -> None:
+    """Peak of the fetch process with eight connections."""
+    count, size = 40, int(256 * MIB * options.scale)
+    urls = [server.file(f"memory-{n}.bin", size) for n in range(count)]
+    with bench() as made:
+        server.warm(urls)
+        fetch = Fetch(lake=lake_of(made, "memory", {"probe": probe(connections=8)}), lanes=8)
+        fill(fetch.lake, "probe", urls, size)
+        peak = 0
+
+        def watch() -> None:
+            nonlocal peak
+            while fetch.crew is None or fetch.crew.running:
+                for child in psutil.Process().children():
+                    if "eolake.ingest.fetch" in child.cmdline():
+                        peak = max(peak, child.memory_info().rss)
+                time.sleep(0.05)
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        seconds = timed(fetch)
+        fetch.stop()
+        print(f"memory: {peak / MIB:.0f} MiB at most while {count * size / 1e9:.1f} GB came in {seconds:.1f} s")
+
+
+SCENARIOS: Mapping[str, Callable[[Origin, argparse.Namespace], None]] = {
+    "one": one,
+    "small": small,
+    "capped": capped,
+    "resets": resets,
+    "killed": killed,
+    "shares": shares,
+    "accounts": accounts,
+    "memory": memory,
+}
 
 
 def main() -> None:
@@ -336,6 +513,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scale", type=float, default=1.0, help="of sizes and counts")
     options = parser.parse_args()
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(PLUGINS), *filter(None, [os.environ.get("PYTHONPATH")])])
+    sys.path.insert(0, str(PLUGINS))
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, with: {', '.join(installed()) or 'none of the others'}")
     with origin() as server:
         for name in options.only.split(","):
