@@ -92,7 +92,9 @@ class Origin:
 @contextmanager
 def origin() -> Iterator[Origin]:
     """The server runs while the block does."""
-    script = "import sys; from eolake.ingest.simulators.server import Server as S; s = S(); print(s.url, flush=True); sys.stdin.read(); s.close()"
+    script = (
+        "import sys; from eolake.ingest.simulators import server; s = server.Server(); print(s.url, flush=True); sys.stdin.read(); s.close()"
+    )
     process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout
     assert process.stdin
