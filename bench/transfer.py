@@ -92,9 +92,15 @@ class Origin:
 @contextmanager
 def origin() -> Iterator[Origin]:
     """The server runs while the block does."""
-    script = (
-        "import sys; from eolake.ingest.simulators import server; s = server.Server(); print(s.url, flush=True); sys.stdin.read(); s.close()"
+    lines = (
+        "import sys",
+        "from eolake.ingest.simulators.server import Server",
+        "s = Server()",
+        "print(s.url, flush=True)",
+        "sys.stdin.read()",
+        "s.close()",
     )
+    script = "\n".join(lines)
     process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout
     assert process.stdin
