@@ -19,12 +19,12 @@ import psycopg
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from eolake.catalog.durations import Duration
 from eolake.catalog.errors import BadProduct, Fenced, Rejected, Transient, Unreachable, UnsafeProduct
 from eolake.catalog.lake import Lake
 from eolake.catalog.ledger import granules
 from eolake.catalog.ledger.granules import Offer
 from eolake.ingest import owner, workspaces
-from eolake.ingest.commands import Duration
 from eolake.ingest.conversion import judge
 from eolake.ingest.messages import Done, Event, read_event
 from eolake.ingest.queue import Queue

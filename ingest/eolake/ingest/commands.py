@@ -8,11 +8,12 @@ from typing import Any
 
 import click
 
+from eolake.catalog.durations import Duration
 from eolake.catalog.errors import ConfigError, UsageError
 from eolake.catalog.invocation import Invocation, pass_invocation
-from eolake.ingest.wishes import Duration, Wish, parse_day, wish_options
+from eolake.ingest.wishes import Wish, parse_day, wish_options
 
-__all__ = ["CONVERT", "FETCH", "MAX_TIME", "Duration", "ingest", "names_provider", "retry", "work"]
+__all__ = ["CONVERT", "FETCH", "MAX_TIME", "ingest", "names_provider", "retry", "work"]
 
 CONVERT = click.option(
     "--convert", "converters", type=click.IntRange(1, 64), default=1, show_default=True, metavar="N", help="Converter processes."

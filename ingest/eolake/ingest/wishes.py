@@ -7,33 +7,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, override
+from typing import Any
 
 import click
 
+from eolake.catalog.durations import Duration
 from eolake.catalog.errors import ConfigError, UsageError
 from eolake.ingest.discovery.feeds import Box, check_bbox, read_area, read_tiles
 from eolake.ingest.providers.base import Query
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _PART = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)(Z|[+-]\d{2}:\d{2})?)?)?)?")
 OPEN = frozenset({"", ".."})
-
-
-class Duration(click.ParamType[float]):
-    """`90`, `90s`, `50m`, `2h`, `1d`, `1w`; in seconds."""
-
-    name = "duration"
-
-    @override
-    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds."""
-        if isinstance(value, float):
-            return value
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw]?)", str(value).strip())
-        if found is None:
-            self.fail(f"{value!r} is no duration; write 90s, 50m, 2h", param, ctx)
-        return float(found[1]) * UNITS[found[2] or "s"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

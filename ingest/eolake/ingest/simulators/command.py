@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from eolake.catalog.durations import Duration
 from eolake.catalog.invocation import Invocation, pass_invocation
-from eolake.ingest.commands import Duration
 
 if TYPE_CHECKING:  # numpy and rasterio would be loaded for every `--help`
     from eolake.ingest.simulators.products.landscape import Landscape
