@@ -91,6 +91,17 @@ def test_b0c_one_that_fails_stops_no_other(shop: Shop) -> None:
     settled(shop, names)
 
 
+@pytest.mark.parametrize("fault", [{"status": 404}, {"status": 401}, {"status": 500}, {"page": "login"}])
+def test_a_quicklook_that_does_not_come_costs_nothing(shop: Shop, fault: dict[str, object]) -> None:
+    shop.pictures = True
+    names = shop.offer(1)
+    shop.server.script([{"match": "/q/*", "fault": fault}])
+    work(shop)
+    settled(shop, names)
+    with shop.lake.connect() as connection:
+        assert connection.execute("select * from eolake.credential where disabled is not null").fetchall() == []
+
+
 @pytest.mark.parametrize("step", FETCH_NAMES)
 def test_t27_killed_at_any_step(shop: Shop, tmp_path: Path, step: str) -> None:
     names = shop.offer(2, padding=300_000)

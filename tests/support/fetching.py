@@ -35,6 +35,8 @@ class Shop:
     lake: Lake
     server: Server
     products: dict[str, bytes] = field(default_factory=dict)
+    pictures: bool = False
+    """Whether products have a quicklook, `/q/NAME.jpg`; the simulator does not have it."""
 
     @classmethod
     def open(cls, lake: Lake, server: Server, **provider: Any) -> Shop:
@@ -70,7 +72,9 @@ class Shop:
         url = f"{self.server.url}/p/{name}.zip"
         known = {"md5": hashlib.md5(data).hexdigest()} if digests else {}
         part = {"url": url, "name": f"{name}.zip", "size": len(data), "digests": known}
-        return Offer(provider="probe", id=name, name=name, source=url, fingerprint="1", size=len(data), detail={"parts": [part]})
+        picture = {"url": f"{self.server.url}/q/{name}.jpg", "name": f"{name}.jpg", "role": "overview"}
+        parts = [part, picture] if self.pictures else [part]
+        return Offer(provider="probe", id=name, name=name, source=url, fingerprint="1", size=len(data), detail={"parts": parts})
 
     def wrong(self, names: Sequence[str]) -> list[str]:
         """Products whose bytes under raw/ are not those of the simulator, or not there."""

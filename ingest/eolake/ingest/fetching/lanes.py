@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from eolake.catalog.errors import BadProduct, ConfigError, Fenced, Transient
 from eolake.catalog.failpoints import failpoint
 from eolake.catalog.lake import Connection, Lake
-from eolake.catalog.ledger import publications, slots, transfers
+from eolake.catalog.ledger import granules, publications, slots, transfers
 from eolake.catalog.ledger import raw as ledger_raw
 from eolake.catalog.ledger.slots import Account, Slot
 from eolake.catalog.ledger.transfers import Claim, RawFile
@@ -173,7 +173,7 @@ class Fetcher:
         owners = self.link.run(slots.owners)
         gone = dead(owners - {self._owner})
         if gone:
-            self.link.run(lambda c: slots.expire(c, gone))
+            self.link.run(lambda c: (slots.expire(c, gone), granules.expire(c, gone)))
 
     def _tell_idle(self) -> None:
         with self._lock:
@@ -371,12 +371,13 @@ class Lane:
                 stop=lambda: self.fetcher.stopping or held.lost,
             )
         except ProviderFault as fault:
-            if part.role == "overview" and fault.kind in {Kind.GONE, Kind.CORRUPT, Kind.CONFIG}:
+            if part.role == "overview" and fault.kind is not Kind.RATE:  # a bonus: neither the product nor its host pays for it
                 log.warning("%s: no overview: %s", claim.granule.name, fault)
                 return None
             self._note_host(claim, part, fault)
             raise
-        self._note_host(claim, part, None)
+        if part.role == "data":
+            self._note_host(claim, part, None)
         desk.note(name, one)
         failpoint("fetch:file")
         return one
