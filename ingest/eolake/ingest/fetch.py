@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from typing import Any
 
 from eolake.catalog.errors import EolakeError
@@ -35,7 +36,7 @@ def main() -> int:
     lock = threading.Lock()
 
     def say(said: Said) -> None:
-        with lock:
+        with lock, suppress(BrokenPipeError):  # nobody listens any more: stdin ends too, and that ends us
             words.write(said.line() + "\n")
             words.flush()
 
@@ -43,8 +44,6 @@ def main() -> int:
         fetcher = Fetcher(lake=lake, order=order, say=say, settings=WorkerSettings())
         _end_with(fetcher)
         fetcher.run()
-    except BrokenPipeError:
-        return 0
     except EolakeError as error:
         say(Said(kind="ended", text=str(error)))
         return error.exit_code
