@@ -173,7 +173,8 @@ class Fetcher:
         owners = self.link.run(slots.owners)
         gone = dead(owners - {self._owner})
         if gone:
-            self.link.run(lambda c: (slots.expire(c, gone), granules.expire(c, gone)))
+            self.link.run(lambda c: slots.expire(c, gone))
+            self.link.run(lambda c: granules.expire(c, gone))
 
     def _tell_idle(self) -> None:
         with self._lock:
