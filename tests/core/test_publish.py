@@ -55,7 +55,7 @@ def test_a_published_scene_is_found_by_every_road(session: Session, lake: Lake) 
     assert found_items is not None
     assert [i["id"] for i in found_items["s"]["features"]] == [scene.item.id]
     nothing: dict[str, list[str]] = {"missing": [], "orphans": [], "differing": []}
-    assert report(session) == {"ok": True, "items": 1, "datasets": 1, "objects": len(scene.bands) + 3, "foreign": 0, **nothing}
+    assert report(session) == {"ok": True, "items": 1, "datasets": 1, "objects": len(scene.bands) + 3, "raw": 0, "foreign": 0, **nothing}
     cube.close()
 
 

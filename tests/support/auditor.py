@@ -25,6 +25,7 @@ OBJECTS = """
     select o.key, o.bytes, p.prefix from eolake.object o join eolake.publication p using (publication_id)
     where p.state in ('live', 'superseded') and o.href is null
 """
+FETCHED = "select key, bytes from eolake.file where key is not null"
 GRANULES = """
     select g.granule_id, g.state, (select count(*) from eolake.publication p where p.granule_id = g.granule_id and p.state = 'live') as n
     from eolake.granule g
@@ -84,6 +85,7 @@ def _store(lake: Lake, connection: Connection) -> list[str]:
     there = {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
     rows = connection.execute(OBJECTS).fetchall()
     prefixes = {row["prefix"] for row in rows}
+    rows += connection.execute(FETCHED).fetchall()
     faults = [
         f"{row['key']}: {there.get(row['key'])} bytes instead of {row['bytes']}" for row in rows if there.get(row["key"]) != row["bytes"]
     ]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import PurePosixPath
 from typing import Any
 from uuid import UUID
 
 from eolake.catalog import pgstac
 from eolake.catalog.lake import Connection
-from eolake.catalog.ledger import publications
+from eolake.catalog.ledger import publications, raw
 from eolake.catalog.queries import load_queries
 from eolake.catalog.stac.items import ITEM_NAME
 from eolake.catalog.store import Store
@@ -22,7 +23,7 @@ NOTHING = UUID(int=0)
 DEGREES = 0.02
 """How far the extent of a dataset (reprojected corners) may lie from the item's bbox (the valid footprint)."""
 RAW = "raw/"
-"""Downloads wait here; they belong to granules, not to publications."""
+"""Fetched files lie here; they belong to granules, not to publications."""
 
 
 Expected = Mapping[tuple[str, str], Mapping[str, Any]]
@@ -36,6 +37,8 @@ class Report:
     items: int = 0
     datasets: int = 0
     objects: int = 0
+    raw: int = 0
+    """Of these, fetched files: below raw/."""
     foreign: int = 0
     """Objects that lie elsewhere: only counted."""
     missing: list[str] = field(default_factory=list)
@@ -57,6 +60,7 @@ class Report:
             "items": self.items,
             "datasets": self.datasets,
             "objects": self.objects,
+            "raw": self.raw,
             "foreign": self.foreign,
             "missing": self.missing,
             "orphans": self.orphans,
@@ -89,18 +93,44 @@ class _Known:
 def _check_objects(connection: Connection, store: Store, report: Report) -> dict[str, int]:
     """Ledger and bucket; the owned keys with their sizes."""
     owned = {row["key"]: row["bytes"] for row in publications.objects(connection)}
-    unfound = dict(owned)
+    fetched = _fetched(connection)
+    unfound = owned | fetched
     debris = publications.debris(connection)
+    strange: list[str] = []
     for found in store.list(""):
         report.objects += 1
+        report.raw += found.key.startswith(RAW)
         size = unfound.pop(found.key, None)
         if size is not None:
             if size != found.size:
                 report.differing.append(f"store: {found.key} has {found.size} bytes, the ledger says {size}")
-        elif not found.key.startswith(RAW) and found.key.rpartition("/")[0] not in debris and not _is_record(found.key, owned):
+        elif found.key.startswith(RAW):
+            strange.append(found.key)
+        elif found.key.rpartition("/")[0] not in debris and not _is_record(found.key, owned):
             report.orphans.append(f"store: {found.key} belongs to no publication")
-    report.missing += [f"store: {key} is gone" for key in sorted(unfound)]
+    gone = unfound.keys() & fetched.keys()
+    if strange or gone:
+        gone &= _judge_strangers(connection, strange, debris, report).keys()
+    report.missing += [f"store: {key} is gone" for key in sorted((unfound.keys() & owned.keys()) | gone)]
     return owned
+
+
+def _judge_strangers(connection: Connection, strange: list[str], debris: set[str], report: Report) -> dict[str, int]:
+    """Fetched files that no granule owned before the store was listed: a fetch may have brought them meanwhile. What is owned now."""
+    known = debris | publications.debris(connection)
+    fetched = _fetched(connection)
+    report.orphans += [f"store: {key} belongs to no granule" for key in strange if key not in fetched and not _within(key, known)]
+    return fetched
+
+
+def _fetched(connection: Connection) -> dict[str, int]:
+    """The files that granules own: key → bytes."""
+    return {row["key"]: row["bytes"] for row in raw.objects(connection)}
+
+
+def _within(key: str, prefixes: set[str]) -> bool:
+    """Whether a key lies below one of the prefixes, however deep."""
+    return any(str(parent) in prefixes for parent in PurePosixPath(key).parents)
 
 
 def _is_record(key: str, owned: Mapping[str, int]) -> bool:

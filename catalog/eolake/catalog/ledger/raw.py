@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from eolake.catalog.lake import Executor
 from eolake.catalog.ledger.transfers import RawFile
 from eolake.catalog.queries import load_queries
 
 SQL = load_queries("eolake.catalog.ledger.queries", "raw")
+PAGE = 5_000
 
 
 def providers(connection: Executor) -> list[str]:
@@ -30,3 +32,14 @@ def files(connection: Executor, granule_id: int) -> list[RawFile]:
 def unfinished(connection: Executor, ids: Sequence[int]) -> set[int]:
     """Those granules that are not converted yet."""
     return {row["granule_id"] for row in connection.execute(SQL["unfinished"], {"ids": list(ids)})}
+
+
+def objects(connection: Executor) -> Iterator[dict[str, Any]]:
+    """Every raw object that a granule owns, in key order."""
+    after = ""
+    while True:
+        rows = connection.execute(SQL["objects"], {"after": after, "limit": PAGE}).fetchall()
+        yield from rows
+        if len(rows) < PAGE:
+            return
+        after = rows[-1]["key"]
