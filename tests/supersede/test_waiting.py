@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from typing import Any
@@ -250,3 +251,13 @@ def test_a_footprint_that_is_none_harms_nobody(connection: Connection) -> None:
     odd = {"type": "Polygon", "coordinates": [[[0, 0], [1, 1]]]}
     granules.offer(connection, [product(BASELINES[0], footprint=odd), product(BASELINES[1], footprint={"type": "Nonsense"})])
     assert set(states(connection).values()) == {"queued"}
+
+
+def test_what_came_by_an_order_belongs_to_the_feed_that_wants_it_too(connection: Connection) -> None:
+    offer = Offer(provider="cdse", id="1", name="X", source="http://127.0.0.1/1", fingerprint="1")
+    granules.offer(connection, [offer])
+    (known,) = granules.offer(connection, [replace(offer, feed="fires")])
+    assert known.outcome == "known"
+    granules.offer(connection, [replace(offer, feed="floods")])
+    (row,) = granules.get(connection, [known.granule_id])
+    assert row.feed == "fires"

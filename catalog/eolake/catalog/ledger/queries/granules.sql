@@ -101,12 +101,16 @@ with offered as (
         attempts = 0, faults = 0, next_try = eolake.clock(), lease_owner = null, fence = nextval('eolake.fence'), changed_at = eolake.clock(),
         published = o.published, modified = o.modified, start_at = o.start_at, end_at = o.end_at, footprint = o.footprint,
         cloud_cover = o.cloud_cover, detail = o.detail, superseded_by = null, waits_for = null, offered_as = o.state,
-        scene_key = coalesce(o.scene_key, g.scene_key), rank = case when o.scene_key is null then g.rank else o.rank end
+        scene_key = coalesce(o.scene_key, g.scene_key), rank = case when o.scene_key is null then g.rank else o.rank end,
+        feed = coalesce(g.feed, o.feed)
     from offered o
     where g.provider = o.provider and g.id = o.id and g.fingerprint <> o.fingerprint
       and not exists (select from eolake.file f where f.granule_id = g.granule_id and strpos(o.fingerprint, ':') > 0
                       and f.digests ->> split_part(o.fingerprint, ':', 1) = split_part(o.fingerprint, ':', 2))
     returning g.granule_id, g.id
+), adopted as (  -- what came by an order of its own belongs to the feed that wants it too: its day is complete
+    update eolake.granule g set feed = o.feed from offered o
+    where g.provider = o.provider and g.id = o.id and g.fingerprint = o.fingerprint and g.feed is null and o.feed is not null
 ), noted as (
     insert into eolake.event (kind, granule_id)
     select 'offered', granule_id from inserted union all select 'changed', granule_id from changed
