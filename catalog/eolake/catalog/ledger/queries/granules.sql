@@ -1,12 +1,12 @@
 -- Granules: the table is the queue. `next_try` is when somebody may claim a row: the next try, or the end of its lease.
 
 -- name: news
--- The scenes of offers that are new or changed, before and after; no row when all are known as they are.
+-- The scenes of offers that are new or changed (or new to a feed), before and after; no row when all are known as they are.
 select distinct scene_key from (
     select unnest(array[o.scene_key, g.scene_key]) as scene_key
-    from jsonb_to_recordset(%(offers)s::jsonb) as o(provider text, id text, fingerprint text, scene_key text)
+    from jsonb_to_recordset(%(offers)s::jsonb) as o(provider text, id text, fingerprint text, scene_key text, feed text)
     left join eolake.granule g on g.provider = o.provider and g.id = o.id
-    where g.granule_id is null or g.fingerprint <> o.fingerprint
+    where g.granule_id is null or g.fingerprint <> o.fingerprint or (g.feed is null and o.feed is not null)
 ) news;
 
 -- name: known
