@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from eolake.ingest.simulators.archive import Archive, Record, archive_of
+from eolake.ingest.simulators.archive import Archive, Record
 from eolake.ingest.simulators.content import digests, generated
+from eolake.ingest.simulators.packing import archive_of
 from eolake.ingest.simulators.products.demo import generate_demo
 
 START = datetime(2024, 1, 1, tzinfo=UTC)

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from eolake.catalog.errors import ConfigError
-from eolake.ingest.simulators.archive import Archive, Record, archive_of
+from eolake.ingest.simulators.archive import Archive, Record
+from eolake.ingest.simulators.packing import archive_of
 
 
 def test_products_of_a_folder_with_what_their_sensors_say(archive: Archive) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from eolake.catalog.errors import ConfigError
 from eolake.ingest.simulators.content import Content, of_bytes, of_file
 
 
@@ -129,21 +128,3 @@ class Archive:
     def _tell(self, event: str, record: Record) -> None:
         for watcher in tuple(self._watchers):
             watcher(event, record)
-
-
-def archive_of(folder: Path, *, published: datetime | None = None, delay: timedelta = timedelta(hours=6)) -> Archive:
-    """The products in a folder, as a provider would have them: packed into one file each, with digests and a quicklook.
-
-    Each was published `delay` after its sensing; with `published` the last one then, and the others each a minute earlier.
-    What is packed and computed is kept in `FOLDER/.archive` for the next time. Raises ConfigError when there are no products."""
-    from eolake.ingest.simulators.packing import pack_products
-
-    records = sorted(pack_products(folder), key=lambda record: record.start)
-    if not records:
-        raise ConfigError(f"no products in {folder}; make some with: eolake simulate products {folder}")
-    moments = (
-        [published - timedelta(minutes=n) for n in reversed(range(len(records)))]
-        if published
-        else [record.end + delay for record in records]
-    )
-    return Archive(replace(record, published=moment, modified=moment) for record, moment in zip(records, moments, strict=True))

@@ -11,11 +11,13 @@ import uuid
 import warnings
 import zipfile
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from eolake.ingest.simulators.archive import Record
+from eolake.catalog.errors import ConfigError
+from eolake.ingest.simulators.archive import Archive, Record
 from eolake.ingest.simulators.content import digests, of_file
 
 CACHE = ".archive"
@@ -193,3 +195,19 @@ def _whole(text: str | None) -> int | None:
 def _time(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def archive_of(folder: Path, *, published: datetime | None = None, delay: timedelta = timedelta(hours=6)) -> Archive:
+    """The products in a folder, as a provider would have them: packed into one file each, with digests and a quicklook.
+
+    Each was published `delay` after its sensing; with `published` the last one then, and the others each a minute earlier.
+    What is packed and computed is kept in `FOLDER/.archive` for the next time. Raises ConfigError when there are no products."""
+    records = sorted(pack_products(folder), key=lambda record: record.start)
+    if not records:
+        raise ConfigError(f"no products in {folder}; make some with: eolake simulate products {folder}")
+    moments = (
+        [published - timedelta(minutes=n) for n in reversed(range(len(records)))]
+        if published
+        else [record.end + delay for record in records]
+    )
+    return Archive(replace(record, published=moment, modified=moment) for record, moment in zip(records, moments, strict=True))

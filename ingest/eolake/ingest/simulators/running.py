@@ -19,8 +19,9 @@ import click
 
 from eolake.catalog.errors import UsageError
 from eolake.catalog.invocation import Invocation
-from eolake.ingest.simulators.archive import Archive, Record, archive_of
+from eolake.ingest.simulators.archive import Archive, Record
 from eolake.ingest.simulators.faults import behaviour_of
+from eolake.ingest.simulators.packing import archive_of
 from eolake.ingest.simulators.stages import Setting, Simulation, stages
 
 STILL = frozenset({"ftp", "s3"})
