@@ -91,6 +91,20 @@ def test_b0c_one_that_fails_stops_no_other(shop: Shop) -> None:
     settled(shop, names)
 
 
+def test_a_granule_that_its_provider_stumbles_over_stops_no_other(shop: Shop) -> None:
+    names = shop.offer(3)
+    with shop.lake.connect() as connection:
+        connection.execute("update eolake.granule set detail = '{}' where name = %s", [names[0]])
+    done = run(shop.lake, "work", "--once", "--fetch", "1", "--max-time", "9", **QUICK)
+    assert "Traceback" in done.stderr
+    assert states(shop.lake) == {"published": 2, "queued": 1}
+    with shop.lake.connect() as connection:
+        row = connection.execute("select reason, attempts from eolake.granule where state = 'queued'").fetchone()
+    assert row is not None
+    assert "unexpected KeyError" in row["reason"]
+    assert row["attempts"] > 0
+
+
 @pytest.mark.parametrize("fault", [{"status": 404}, {"status": 401}, {"status": 500}, {"page": "login"}])
 def test_a_quicklook_that_does_not_come_costs_nothing(shop: Shop, fault: dict[str, object]) -> None:
     shop.pictures = True

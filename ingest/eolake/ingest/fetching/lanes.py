@@ -282,9 +282,11 @@ class Lane:
         if slot is not None:
             self.fetcher.free(slot)
 
-    def _dial(self) -> Engine:
+    def _dial(self, provider: str) -> Engine:
+        """The engine, with the certificates that the provider's option `ca_file` names."""
         if self._engine is None:
-            self._engine = Engine(limits=self.fetcher.limits)
+            ca_file = self.fetcher.accounts.config(provider).options.get("ca_file")
+            self._engine = Engine(limits=self.fetcher.limits, ca_file=Path(ca_file) if ca_file else None)
         return self._engine
 
     def _work(self, held: Held) -> None:
@@ -305,6 +307,9 @@ class Lane:
             log.warning("%s: %s; resting", claim.granule.name, error)
             self.fetcher.rest()
             self._give_back(held)
+        except Exception as error:  # whatever a provider's code does with one granule stops no other
+            log.exception("%s", claim.granule.name)
+            self._failed(held, ProviderFault(f"unexpected {type(error).__name__}: {error}", Kind.TRANSIENT))
         else:
             self._tell(claim, "fetched", bytes=sum(f.bytes for f in files), seconds=time.monotonic() - begin)
         finally:
@@ -363,7 +368,7 @@ class Lane:
         claim = held.claim
         login = self.fetcher.accounts.login(claim.provider, claim.credential)
         try:
-            one = self._dial().fetch(
+            one = self._dial(claim.provider).fetch(
                 part,
                 desk.path(name),
                 login=login if part.login else None,
