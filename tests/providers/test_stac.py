@@ -15,10 +15,13 @@ import urllib3
 from support.archives import START, granule, record, square
 
 from eolake.catalog.errors import ConfigError
+from eolake.catalog.settings import Settings
 from eolake.ingest.faults import Kind, ProviderFault
 from eolake.ingest.providers.api import host_of
 from eolake.ingest.providers.base import ProviderConfig, Query
+from eolake.ingest.providers.registry import provider_config
 from eolake.ingest.providers.stac import StacProvider
+from eolake.ingest.providers.stac_items import Reading, offer_of
 from eolake.ingest.simulators.archive import Archive
 from eolake.ingest.simulators.content import zip_bytes
 from eolake.ingest.simulators.dialects.stac import StacDialect
@@ -482,3 +485,15 @@ def test_pages_that_are_none_and_services_that_are_gone(stac: Open) -> None:
     with pytest.raises(ProviderFault) as caught:
         ids(provider)
     assert (caught.value.kind, caught.value.status) == (Kind.GONE, 404)
+
+
+def test_public_cogs_of_a_preset_are_published_where_they_are() -> None:
+    """Nobody has to say so: no sensor of the lake would know their files."""
+    config = provider_config(Settings(root=Path()), "earth-search")
+    reading = Reading.of(config.options, config.collections["s2_c1_l2a_ref"])
+    told = {"datetime": "2020-01-08T00:11:14Z"}
+    item = {"id": "S2A_T55HFA_20200108T001114_L2A", "collection": "sentinel-2-c1-l2a", "properties": told, "assets": {}}
+    offer = offer_of(
+        item, provider="earth-search", source="https://127.0.0.1/1", reading=reading, lake_collection="s2_c1_l2a_ref", own=None
+    )
+    assert offer.transfer == "reference"

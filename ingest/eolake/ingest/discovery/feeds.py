@@ -59,7 +59,7 @@ class Feed:
     timeliness: str | None = None
     priority: int = 1
     """0: before all others of the provider."""
-    transfer: Literal["copy", "reference"] = "copy"
+    transfer: Literal["copy", "reference"] | None = None
 
     def query(self, since: datetime, until: datetime) -> Query:
         """What to ask for of a time of publication. What a filter drops is to be counted, so only place and collection narrow it."""
@@ -82,7 +82,7 @@ class FeedSection(Model):
     cloud_cover: Annotated[float, Field(ge=0, le=100)] | None = None
     timeliness: Annotated[str, StringConstraints(to_upper=True, pattern="^[A-Za-z]{2,3}$")] | None = None
     priority: PositiveInt | Literal[0] = 1
-    transfer: Literal["copy", "reference"] = "copy"
+    transfer: Literal["copy", "reference"] | None = None
 
     @model_validator(mode="after")
     def _place(self) -> Self:

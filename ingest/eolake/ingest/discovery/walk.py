@@ -211,7 +211,8 @@ class _Walk:
             return []
         self.report.wanted += 1
         feed = self.feed
-        return [replace(offer, feed=feed.name, collection=feed.collection, priority=feed.priority, transfer=feed.transfer)]
+        transfer = feed.transfer or offer.transfer
+        return [replace(offer, feed=feed.name, collection=feed.collection, priority=feed.priority, transfer=transfer)]
 
     def _fresh(self, since: datetime, until: datetime, known: set[str]) -> Iterator[Offer]:
         """The provider's products of a window, each once; of several days of sensing the first counts."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from eolake.catalog.errors import ConfigError
@@ -66,13 +66,15 @@ class Reading:
     """Ends of the wanted files' names, any case, where the keys of the assets changed over the years."""
     keep: bool = True
     """Whether the offer carries the item, for publishing it by reference."""
+    transfer: Literal["copy", "reference"] = "copy"
+    """What becomes of its products, unless a feed says otherwise."""
 
     @classmethod
     def of(cls, options: Mapping[str, Any], described: Mapping[str, Any]) -> Reading:
         """ConfigError when a pattern is none."""
         both = {**options, **described}
         told: dict[str, Any] = {name: tuple(both[name]) for name in ("names", "published", "assets", "exclude", "suffixes") if name in both}
-        made = cls(**told, **{name: both[name] for name in ("pattern", "prefer", "product", "keep") if name in both})
+        made = cls(**told, **{name: both[name] for name in ("pattern", "prefer", "product", "keep", "transfer") if name in both})
         try:
             re.compile(made.pattern or "")
         except re.error as error:
@@ -103,6 +105,7 @@ def offer_of(
         fingerprint=fingerprint(item, [asset for _, asset in files]),
         size=sum(sizes) if len(sizes) == len(files) and files else None,
         collection=lake_collection,
+        transfer=reading.transfer,
         scene_key=scene.scene_key if scene else None,
         rank=scene.rank if scene else (),
         published=_time(told, *reading.published),
