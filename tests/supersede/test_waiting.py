@@ -261,3 +261,24 @@ def test_what_came_by_an_order_belongs_to_the_feed_that_wants_it_too(connection:
     granules.offer(connection, [replace(offer, feed="floods")])
     (row,) = granules.get(connection, [known.granule_id])
     assert row.feed == "fires"
+
+
+def test_a_third_provider_of_a_scene_brings_back_no_duplicate(connection: Connection) -> None:
+    """What is published stays the one, however many others have it too."""
+    scene = scene_of("S2B_MSIL2A_20200108T001109_N0500_R073_T56HKH_20230525T031247")
+    assert scene is not None
+    for number, provider in enumerate(("stac", "dhus", "directory", "ftp")):
+        offer = Offer(
+            provider=provider,
+            id="1",
+            name="S2B_MSIL2A_20200108T001109_N0500_R073_T56HKH_20230525T031247",
+            source="http://127.0.0.1/1",
+            fingerprint="1",
+            scene_key=scene.scene_key,
+            rank=scene.rank,
+            footprint=mapping(box(150, -34, 151, -33)) if number < 2 else None,
+        )
+        granules.offer(connection, [offer])
+        connection.execute("update eolake.granule set state = 'published' where provider = 'stac'")
+    states = {row["provider"]: row["state"] for row in connection.execute("select provider, state from eolake.granule")}
+    assert states == {"stac": "published", "dhus": "rejected", "directory": "rejected", "ftp": "rejected"}

@@ -118,7 +118,7 @@ begin
                exists (select from eolake.publication p where p.granule_id = g.granule_id and p.state = 'superseded') as shown,
                jsonb_build_object(
                    'id', g.granule_id, 'owner', g.granule_id, 'key', g.transfer || ' ' || g.scene_key, 'name', g.name, 'rank', g.rank,
-                   'progress', array_position(array['queued', 'fetched', 'fetching', 'converting', 'published'], g.state),
+                   'progress', coalesce(array_position(array['queued', 'fetched', 'fetching', 'converting', 'published'], g.state), 0),
                    'footprint', case when g.scene_key like '%@footprint' then g.footprint end,
                    'start_at', g.start_at, 'end_at', g.end_at) as candidate
         from eolake.granule g
