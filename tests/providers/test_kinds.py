@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_protocol_members
+from typing import Any
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_s33_hubs_and_ftp_sites_behind_one_interface(name: str, kind: str, tmp_p
     assert config.kind == kind
     provider = open_provider(config)
     assert provider.name == name
-    assert all(hasattr(provider, member) for member in get_protocol_members(Provider))
+    assert all(hasattr(provider, member) for member in ("name", *(name for name in vars(Provider) if not name.startswith("_"))))
     assert list(provider.changes(datetime(2024, 1, 1, tzinfo=UTC))) == []
     assert provider.auth() == {}
 

@@ -84,7 +84,7 @@ def main(folder: str, records: str, path: str, seed: str) -> None:
         discover(lake, Feed(name="msi", provider=PROVIDER, collection="s2_l1c"), Records(offers), since=YEAR[0], until=YEAR[1])
         return
     with lake.connect(name=path) as connection:
-        for page in batched(offers, PAGE if path == "poll" else 1, strict=False):
+        for page in batched(offers, PAGE if path == "poll" else 1):
             granules.offer(connection, page)
 
 
