@@ -52,11 +52,11 @@ def test_t33_a_server_that_does_not_resume_sends_it_all_again(server: FtpServer,
 
 
 def test_t33_a_file_that_changed_in_between_begins_anew(server: FtpServer, engine: Engine, tmp_path: Path) -> None:
-    server.misbehave(FtpFaults(drop=500_000))
+    server.misbehave(FtpFaults(drop=60_000))  # too little to go on at once
     with pytest.raises(ProviderFault) as caught:
         engine.fetch(part(server), tmp_path / "a.bin")
     assert caught.value.kind is Kind.TRANSIENT
-    assert (tmp_path / "a.bin.part").stat().st_size > 400_000
+    assert (tmp_path / "a.bin.part").stat().st_size > 50_000
     other = random.Random(2).randbytes(700_000)
     (server.folder / "a.bin").write_bytes(other)
     server.misbehave(FtpFaults())
