@@ -136,6 +136,8 @@ comment on table eolake.file is 'The files of a granule; one with a key lies ver
 comment on column eolake.file.name is 'Relative name within the product';
 comment on column eolake.file.key is 'Below raw/ in the store';
 
+create index file_key on eolake.file (key) where key is not null;
+
 create table eolake.cursor (
     feed     text primary key,
     position timestamptz,
