@@ -51,10 +51,9 @@ def _record(path: Path, name: str) -> Record:
     state = _state(path)
     facts = json.loads(facts_file.read_text()) if facts_file.is_file() else {}
     if facts.get("state") != state or not (cache / facts["file"]).exists():
-        facts = {"state": state, **_facts(path, name, cache)}
         partial = facts_file.with_suffix(".part")
-        partial.write_text(json.dumps(facts))
-        partial.replace(facts_file)
+        partial.write_text(json.dumps({"state": state, **_facts(path, name, cache)}))
+        facts = json.loads(partial.replace(facts_file).read_text())
     item = facts["item"]
     start = _time(item["properties"].get("start_datetime") or item["properties"]["datetime"])
     end = _time(item["properties"].get("end_datetime") or item["properties"]["datetime"])
