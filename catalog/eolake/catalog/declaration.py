@@ -15,9 +15,10 @@ from importlib.resources.abc import Traversable
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from eolake.catalog.errors import ConfigError
+from eolake.catalog.sources import AnySource, Model
 
 LAKE_NAME = r"^[a-z][a-z0-9_]*$"
 LakeName = Annotated[str, Field(pattern=LAKE_NAME)]
@@ -29,12 +30,6 @@ CommonName = Literal[
     "cirrus", "swir16", "swir22", "lwir", "lwir11", "lwir12",
 ]  # fmt: skip
 """The names that eo 1.1 knows, which is the version that odc-stac reads."""
-
-
-class Model(BaseModel):
-    """Frozen; an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Class(Model):
@@ -204,6 +199,8 @@ class Collection(Model):
     """STAC render extension 2.0.0, as is."""
     derived: bool = False
     """Made by an analysis of this lake."""
+    source: AnySource | None = None
+    """How its products look, for sensors that work by declaration; None: a sensor of its own knows."""
 
     @model_validator(mode="after")
     def _bands_are_distinct(self) -> Collection:

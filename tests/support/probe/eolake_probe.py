@@ -25,6 +25,7 @@ from eolake.catalog.errors import BadProduct, Transient
 from eolake.catalog.ledger.granules import Granule, Offer
 from eolake.ingest.logins.base import Login
 from eolake.ingest.providers.base import Change, Part, ProviderConfig, Query
+from eolake.ingest.sensors.base import DEFAULT, Options
 
 COLLECTION = "ls5_pre_l1"
 SIDE = 32
@@ -40,7 +41,7 @@ class ProbeSensor:
     def matches(self, name: str) -> bool:
         return name.startswith("PROBE_")
 
-    def open(self, path: Path, workspace: Path) -> Iterator[Draft]:
+    def open(self, path: Path, workspace: Path, options: Options = DEFAULT) -> Iterator[Draft]:  # noqa: ARG002 - clipped by the caller
         orders = json.loads(zipfile.Path(path, "orders.json").read_text() if zipfile.is_zipfile(path) else path.read_text("utf-8"))
         (workspace / "unpacked").write_bytes(bytes(1000))
         self._act(orders["do"], path)

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from eolake.catalog.draft import Draft
+from eolake.catalog.sources import Grid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What whoever wanted the product says about its conversion."""
+
+    clip: Mapping[str, Any] | None = None
+    """GeoJSON polygon or multipolygon, EPSG:4326, cut at the antimeridian: the bands are cut to the window around it, pixels
+    outside of it are nodata, and the item's geometry is what remains."""
+    grid: Grid | None = None
+    """The lattice for swaths, instead of the collection's; of several grids (500 m, 1 km) each keeps its ratio to the default one."""
+    resampling: Literal["nearest", "bilinear"] | None = None
+    """Of swaths, instead of the collection's."""
+
+
+DEFAULT = Options()
 
 
 class Sensor(Protocol):
@@ -18,11 +36,12 @@ class Sensor(Protocol):
         """True when a product of that name (without .tar.gz, .zip, .SAFE …) is this sensor's, also one that it can
         only refuse: then `open` says why."""
 
-    def open(self, path: Path, workspace: Path) -> Iterator[Draft]:
+    def open(self, path: Path, workspace: Path, options: Options = DEFAULT) -> Iterator[Draft]:
         """The drafts of the product at `path` (a directory, an archive, a file; read in place, never changed).
 
         `workspace` is an empty directory for what is unpacked; it must outlive the drafts, whose bands are read
-        later. Raises BadProduct (with file and cause) or UnsafeProduct."""
+        later. Of `options` a sensor follows what it can; bands on a grid are clipped by the caller. Raises BadProduct (with file
+        and cause) or UnsafeProduct."""
 
 
 @runtime_checkable

@@ -14,6 +14,7 @@ from eolake.catalog import safe
 from eolake.catalog.declaration import Collection, declared_collections
 from eolake.catalog.draft import Attachment, Draft
 from eolake.catalog.errors import BadProduct
+from eolake.ingest.sensors.base import DEFAULT, Options
 from eolake.ingest.sensors.landsat import bands, footprint, mtl
 from eolake.ingest.sensors.landsat.item import draft_item, scene_name
 from eolake.ingest.sensors.landsat.scene import NAME, Scene, scene
@@ -42,7 +43,7 @@ class LandsatSensor:
         found = sorted(match["product"] for match in map(METADATA.match, files) if match)
         return found[0] if found else None
 
-    def open(self, path: Path, workspace: Path) -> Iterator[Draft]:
+    def open(self, path: Path, workspace: Path, options: Options = DEFAULT) -> Iterator[Draft]:  # noqa: ARG002 - clipped by the caller
         """One draft. BadProduct names what is missing, unknown or contradictory."""
         product = safe.open_product(path, workspace, wanted=WANTED)
         metadata = _metadata(product)

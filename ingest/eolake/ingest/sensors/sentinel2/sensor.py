@@ -9,6 +9,7 @@ from eolake.catalog import safe
 from eolake.catalog.declaration import declared
 from eolake.catalog.draft import Attachment, Draft
 from eolake.catalog.errors import BadProduct
+from eolake.ingest.sensors.base import DEFAULT, Options
 from eolake.ingest.sensors.sentinel2 import bands, names
 from eolake.ingest.sensors.sentinel2.item import Scene, draft_item
 from eolake.ingest.sensors.sentinel2.layout import WANTED, Granule, Layout, band_files, layout
@@ -25,7 +26,7 @@ class Sentinel2Sensor:
         """True for every Sentinel-2 product, also of levels that `open` refuses."""
         return names.ANY.match(name) is not None
 
-    def open(self, path: Path, workspace: Path) -> Iterator[Draft]:
+    def open(self, path: Path, workspace: Path, options: Options = DEFAULT) -> Iterator[Draft]:  # noqa: ARG002 - clipped by the caller
         """One draft for each tile (products since December 2016 have one). BadProduct names what is missing or contradictory."""
         product = safe.open_product(path, workspace, wanted=WANTED)
         parts = layout(product)
