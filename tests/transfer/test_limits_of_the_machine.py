@@ -27,15 +27,15 @@ def server() -> Iterator[Server]:
 
 
 def test_t26_a_full_disk_is_noticed_before_anything_is_written(server: Server, tmp_path: Path) -> None:
-    part = Part(url=f"{server.url}/f/a.bin?size={4 * MIB}&seed=1", name="a.bin")
+    part = Part(url=f"{server.url}/f/a.bin?size={64 * MIB}&seed=1", name="a.bin")
     full = Engine(limits=dataclasses.replace(Limits(), spare=0.9999))
     with pytest.raises(Transient, match="the disk of"):
         full.fetch(part, tmp_path / "a.bin")
     full.close()
     assert (tmp_path / "a.bin.part").stat().st_size == 0
-    assert server.stats.sent < 3 * MIB
+    assert server.stats.sent < 48 * MIB  # the rest was never asked for; some of it fits in the buffers of both ends
     engine = Engine()
-    assert engine.fetch(part, tmp_path / "a.bin").bytes == 4 * MIB
+    assert engine.fetch(part, tmp_path / "a.bin").bytes == 64 * MIB
     engine.close()
 
 
