@@ -35,8 +35,8 @@ TAIL = 65535 + 22 + 20 + 56
 Wanted = Callable[[str], bool]
 
 
-def unpack(path: Path, workspace: Path, wanted: Wanted, limits: Limits) -> list[str]:
-    """Write the wanted members below `workspace`; the names of ALL files of the archive, in its order."""
+def unpack(path: Path, workspace: Path, wanted: Wanted, limits: Limits) -> dict[str, int]:
+    """Write the wanted members below `workspace`; names and sizes of ALL files of the archive, in its order."""
     with _broken_is_bad(path), os.fdopen(open_regular(path), "rb") as file:
         first = file.read(BLOCK)
         file.seek(0)
@@ -114,8 +114,8 @@ def check_total(path: Path, unpacked: int, packed: int | None, limits: Limits) -
         raise UnsafeProduct(f"{path} unpacks to more than {limits.ratio} times its size: a decompression bomb")
 
 
-def _unpack_tar(stream: _Stream, workspace: Path, wanted: Wanted, names: Names) -> list[str]:
-    found = []
+def _unpack_tar(stream: _Stream, workspace: Path, wanted: Wanted, names: Names) -> dict[str, int]:
+    found = {}
     for member in _members(stream, names):
         if member.isdir() and member.size == 0:
             names.folder(member.name)
@@ -124,7 +124,7 @@ def _unpack_tar(stream: _Stream, workspace: Path, wanted: Wanted, names: Names) 
             raise names.refusal(member.name, "it is a link, a device or another thing that is not a plain file")
         name = names.file(member.name)
         _check_size(names, member.name, member.size)
-        found.append(name)
+        found[name] = member.size
         chunks = stream.chunks(member.size)
         if wanted(name):
             _write(workspace / name, chunks)
@@ -190,7 +190,7 @@ def _pax(data: bytes, names: Names, raw: str) -> dict[str, str]:
 # --- zip ---
 
 
-def _unpack_zip(path: Path, file: IO[bytes], workspace: Path, wanted: Wanted, names: Names) -> list[str]:
+def _unpack_zip(path: Path, file: IO[bytes], workspace: Path, wanted: Wanted, names: Names) -> dict[str, int]:
     _check_directory(path, file, names.limits)
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
@@ -200,7 +200,7 @@ def _unpack_zip(path: Path, file: IO[bytes], workspace: Path, wanted: Wanted, na
         for member, name in plan:
             if wanted(name):
                 _write(workspace / name, _zip_chunks(archive, member))
-    return [name for _, name in plan]
+    return {name: member.file_size for member, name in plan}
 
 
 def _zip_name(member: zipfile.ZipInfo, names: Names) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +37,8 @@ class Product:
     """What the relative names are relative to."""
     files: Mapping[str, Path]
     """By relative name, with `/`; an only top folder of an archive is left out, as for a directory."""
+    members: Mapping[str, int] = field(default_factory=dict)
+    """Bytes of every file that the product has, wanted or not, by relative name."""
 
     def find_all(self, pattern: re.Pattern[str]) -> dict[str, Path]:
         """The files in whose relative name the pattern is found, sorted by name."""
@@ -64,11 +66,12 @@ def open_product(path: Path, workspace: Path, *, wanted: re.Pattern[str], limits
         raise BadProduct(f"{path} can not be opened: {error.strerror}") from error
     name = product_name(path)
     if place.is_dir():
-        files = {relative: file for relative, file in _walk(place, limits) if wanted.search(relative)}
-        return Product(path=path, name=name, root=place, files=files)
+        there = {relative: (file, size) for relative, file, size in _walk(place, limits)}
+        files = {relative: file for relative, (file, _) in there.items() if wanted.search(relative)}
+        return Product(path=path, name=name, root=place, files=files, members={relative: size for relative, (_, size) in there.items()})
     if path.name.lower().endswith(ARCHIVES):
         return _open_archive(path, place, workspace, wanted, limits)
-    return Product(path=path, name=name, root=place.parent, files={place.name: place})
+    return Product(path=path, name=name, root=place.parent, files={place.name: place}, members={place.name: place.stat().st_size})
 
 
 def _open_archive(path: Path, place: Path, workspace: Path, wanted: re.Pattern[str], limits: Limits) -> Product:
@@ -77,12 +80,12 @@ def _open_archive(path: Path, place: Path, workspace: Path, wanted: re.Pattern[s
     def either(name: str) -> bool:
         return bool(wanted.search(name) or wanted.search(name.partition("/")[2]))
 
-    names = unpack(place, workspace, either, limits)
-    top = _only_folder(names)
+    sizes = unpack(place, workspace, either, limits)
+    top = _only_folder(list(sizes))
     root = workspace / top if top else workspace
-    relative = {name.removeprefix(f"{top}/") if top else name: workspace / name for name in names}
-    files = {name: file for name, file in relative.items() if wanted.search(name)}
-    return Product(path=path, name=product_name(path), root=root, files=files)
+    members = {name.removeprefix(f"{top}/") if top else name: size for name, size in sizes.items()}
+    files = {name: root / name for name in members if wanted.search(name)}
+    return Product(path=path, name=product_name(path), root=root, files=files, members=members)
 
 
 def _only_folder(names: list[str]) -> str | None:
@@ -90,8 +93,8 @@ def _only_folder(names: list[str]) -> str | None:
     return tops.pop() if len(tops) == 1 and all("/" in name for name in names) else None
 
 
-def _walk(root: Path, limits: Limits) -> Iterator[tuple[str, Path]]:
-    """Regular files below `root` with their relative names; UnsafeProduct at anything that is neither file nor folder."""
+def _walk(root: Path, limits: Limits) -> Iterator[tuple[str, Path, int]]:
+    """Relative name, path and size of the regular files below `root`; UnsafeProduct at anything that is neither file nor folder."""
     count = 0
     folders = [root]
     while folders:
@@ -103,13 +106,13 @@ def _walk(root: Path, limits: Limits) -> Iterator[tuple[str, Path]]:
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(Path(entry.path))
                 elif entry.is_file(follow_symlinks=False):
-                    yield Path(entry.path).relative_to(root).as_posix(), _checked(Path(entry.path), entry, limits)
+                    yield Path(entry.path).relative_to(root).as_posix(), Path(entry.path), _size(entry, limits)
                 else:
                     raise UnsafeProduct(f"{entry.path} is refused: it is a link, a device or another thing that is not a plain file")
 
 
-def _checked(path: Path, entry: os.DirEntry[str], limits: Limits) -> Path:
+def _size(entry: os.DirEntry[str], limits: Limits) -> int:
     size = entry.stat(follow_symlinks=False).st_size
     if size > limits.member_bytes:
-        raise UnsafeProduct(f"{path} has {size:,} bytes, more than {limits.member_bytes:,}")
-    return path
+        raise UnsafeProduct(f"{entry.path} has {size:,} bytes, more than {limits.member_bytes:,}")
+    return size
