@@ -1,6 +1,7 @@
-"""Writing COGs: eolake's whole step (gate, statistics, encode, validate, digests) beside `rio cogeo create` with its defaults.
+"""Writing COGs: eolake's whole step (gate, statistics, encode, validate, digests) beside the defaults of rio-cogeo and GDAL's COG driver.
 
-    .venv/bin/python bench/cog.py                     the declared default against rio-cogeo, three scenes
+    .venv/bin/python bench/cog.py                     the declared default against both, three scenes
+    .venv/bin/python bench/cog.py --jp2               from JPEG 2000: everything beside decoding alone (rio-cogeo 7.0.4 can't read it)
     .venv/bin/python bench/cog.py --profiles          every candidate for the default
     .venv/bin/python bench/cog.py --source B01.jp2    a real raster instead of the generated scenes
 
@@ -26,6 +27,8 @@ from pathlib import Path
 import numpy as np
 
 INCUMBENT = "rio-cogeo"
+GDAL = "gdal-cog"
+DECODE = "decode"
 CANDIDATES = (
     "zstd-1-512", "zstd-3-512", "zstd-6-512", "zstd-9-512", "deflate-1-512", "deflate-6-512", "lerc_zstd-1-512", "lerc_zstd-3-512",
     "zstd-1-256", "zstd-1-1024", "lerc_zstd-1-256",
@@ -53,8 +56,11 @@ def main() -> None:
         )
         return
     with tempfile.TemporaryDirectory(prefix="eolake-cog-") as folder:
-        scenes = [_real(Path(options.source), Path(folder))] if options.source else _generated(Path(folder), options.size)
-        contestants = [INCUMBENT, *(CANDIDATES if options.profiles else [_default()])]
+        if options.jp2:
+            scenes, contestants = [_jp2(_generated(Path(folder), options.size)[0])], [DECODE, GDAL, _default()]
+        else:
+            scenes = [_real(Path(options.source), Path(folder))] if options.source else _generated(Path(folder), options.size)
+            contestants = [INCUMBENT, GDAL, *(CANDIDATES if options.profiles else [_default()])]
         for scene in scenes:
             _report(scene, _rounds(scene, contestants, options.rounds, Path(folder)))
 
@@ -63,6 +69,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--profiles", action="store_true", help="compare all candidates, not only the default")
     parser.add_argument("--source", help="a real raster")
+    parser.add_argument("--jp2", action="store_true", help="from JPEG 2000")
     parser.add_argument("--size", type=int, default=10980, help="side of the generated scenes in pixels")
     parser.add_argument("--rounds", type=int, default=3)
     for name in ("--one", "--out", "--dtype"):
@@ -117,20 +124,31 @@ def _tiff(path: Path, data: np.ndarray, nodata: float | None, *, categorical: bo
 def _real(path: Path, folder: Path) -> Scene:
     from eolake.catalog import safe
 
-    pixels = safe.read_raster(path, driver="JP2OpenJPEG" if path.suffix == ".jp2" else "GTiff")
+    pixels = safe.read_raster(path, driver=_driver(path))
     return _tiff(folder / f"{path.stem}.tif", pixels.data, pixels.nodata)
+
+
+def _jp2(scene: Scene) -> Scene:
+    """The same raster as Sentinel-2 delivers it: lossless, tiles of 1024."""
+    import rasterio.shutil
+
+    path = scene.path.with_suffix(".jp2")
+    options = {"REVERSIBLE": "YES", "QUALITY": 100, "BLOCKXSIZE": 1024, "BLOCKYSIZE": 1024}
+    rasterio.shutil.copy(scene.path, path, driver="JP2OpenJPEG", **options)
+    return Scene(path, scene.dtype, scene.nodata)
 
 
 # --- one measurement ---
 
 
 def _measure(contestant: str, scene: Scene, out: Path) -> dict[str, float]:
-    work = _incumbent(scene, out) if contestant == INCUMBENT else _ours(contestant, scene, out)
+    others = {INCUMBENT: _incumbent, GDAL: _gdal, DECODE: _decode}
+    work = others[contestant](scene, out) if contestant in others else _ours(contestant, scene, out)
     before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
     work()
     wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"wall": wall, "cpu": cpu, "peak": _peak(), "size": out.stat().st_size / MB}
+    return {"wall": wall, "cpu": cpu, "peak": _peak(), "size": out.stat().st_size / MB if out.exists() else 0.0}
 
 
 def _peak() -> float:
@@ -145,6 +163,27 @@ def _incumbent(scene: Scene, out: Path) -> Callable[[], object]:
     return lambda: cogeo.main(["create", str(scene.path), str(out), "--quiet"], standalone_mode=False)
 
 
+def _gdal(scene: Scene, out: Path) -> Callable[[], object]:
+    """The COG driver with its defaults (LZW, no predictor, cubic or nearest overviews) and all processors."""
+    import rasterio.shutil
+
+    def convert() -> None:
+        with rasterio.Env(GDAL_CACHEMAX=800 << 20, GDAL_NUM_THREADS="ALL_CPUS"):
+            rasterio.shutil.copy(scene.path, out, driver="COG", num_threads="ALL_CPUS")
+
+    return convert
+
+
+def _decode(scene: Scene, out: Path) -> Callable[[], object]:  # noqa: ARG001 - writes nothing
+    from eolake.catalog import safe
+
+    return lambda: safe.read_raster(scene.path, driver=_driver(scene.path))
+
+
+def _driver(path: Path) -> str:
+    return "JP2OpenJPEG" if path.suffix == ".jp2" else "GTiff"
+
+
 def _ours(contestant: str, scene: Scene, out: Path) -> Callable[[], object]:
     import rio_cogeo.cogeo  # noqa: F401 - imports are not measured
 
@@ -157,7 +196,7 @@ def _ours(contestant: str, scene: Scene, out: Path) -> Callable[[], object]:
     band = Band(name="band", title="Band", dtype=scene.dtype, nodata=scene.nodata, classes=classes)
     own = {} if contestant == _default() else {"categorical_level": int(level)}
     profile = Cog(compress=compress, level=int(level), blocksize=int(blocksize), **own)
-    return lambda: write_cog(safe.read_raster(scene.path, driver="GTiff"), band, profile, out)
+    return lambda: write_cog(safe.read_raster(scene.path, driver=_driver(scene.path)), band, profile, out)
 
 
 def _rounds(scene: Scene, contestants: list[str], rounds: int, folder: Path) -> dict[str, list[dict[str, float]]]:
@@ -169,8 +208,8 @@ def _rounds(scene: Scene, contestants: list[str], rounds: int, folder: Path) -> 
             words += [] if scene.nodata is None else ["--nodata", str(scene.nodata)]
             words += ["--categorical"] if scene.categorical else []
             done = subprocess.run([sys.executable, __file__, *words], capture_output=True, text=True, check=True)
-            found[name].append(json.loads(done.stdout) | {"read": _read_seconds(out)})
-            out.unlink()
+            found[name].append(json.loads(done.stdout) | {"read": _read_seconds(out) if out.exists() else 0.0})
+            out.unlink(missing_ok=True)
     return found
 
 
@@ -185,17 +224,16 @@ def _read_seconds(path: Path) -> float:
 
 
 def _report(scene: Scene, found: dict[str, list[dict[str, float]]]) -> None:
-    print(f"\n{scene.path.name}: {scene.path.stat().st_size / MB:.0f} MB of {scene.dtype}, medians of {len(found[INCUMBENT])} rounds")
-    print(
-        f"{'':18} {'wall s':>7} {'best s':>7} {'cpu s':>7} {'MB':>7} {'peak MB':>8} {'read s':>7} |  wall  best   cpu  size ÷ {INCUMBENT}"
-    )
+    first = next(iter(found))
+    print(f"\n{scene.path.name}: {scene.path.stat().st_size / MB:.0f} MB of {scene.dtype}, medians of {len(found[first])} rounds")
+    print(f"{'':18} {'wall s':>7} {'best s':>7} {'cpu s':>7} {'MB':>7} {'peak MB':>8} {'read s':>7} |  wall  best   cpu  size ÷ {first}")
     for name, rounds in found.items():
         middle = {key: statistics.median(r[key] for r in rounds) for key in rounds[0]}
         ratios = {
-            key: statistics.median(r[key] / i[key] for r, i in zip(rounds, found[INCUMBENT], strict=True))
+            key: statistics.median(r[key] / i[key] if i[key] else float("nan") for r, i in zip(rounds, found[first], strict=True))
             for key in ("wall", "cpu", "size")
         }
-        best, incumbent = (min(r["wall"] for r in of) for of in (rounds, found[INCUMBENT]))
+        best, incumbent = (min(r["wall"] for r in of) for of in (rounds, found[first]))
         figures = (
             f"{middle['wall']:7.2f} {best:7.2f} {middle['cpu']:7.2f} {middle['size']:7.1f} {middle['peak']:8.0f} {middle['read']:7.2f}"
         )

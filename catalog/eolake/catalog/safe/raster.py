@@ -16,7 +16,7 @@ from affine import Affine
 from eolake.catalog.draft import Pixels
 from eolake.catalog.errors import BadProduct, UnsafeProduct
 from eolake.catalog.safe.documents import open_regular
-from eolake.catalog.safe.process import threads
+from eolake.catalog.safe.process import CACHE_BYTES, threads
 
 if TYPE_CHECKING:
     from rasterio.crs import CRS
@@ -32,6 +32,7 @@ BLOCK_BYTES = 1 << 30
 BANDS = 1_000
 
 READING = {
+    "GDAL_CACHEMAX": CACHE_BYTES,
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no side-car (.aux.xml, .ovr, .msk) is looked for
     "GDAL_PAM_ENABLED": False,
     "GTIFF_DIRECT_IO": False,  # four times as fast for plain strips, but takes a file that was cut off for whole
