@@ -82,7 +82,8 @@ def test_every_profile_is_lossless_and_valid(tmp_path: Path, compress: str, bloc
         assert facts.pixel_digest == pixel_digest(pixels) == stored_digest(path)
         with rasterio.open(path) as stored:
             assert stored.block_shapes == [(blocksize, blocksize)]
-            assert stored.compression.value.lower().startswith(compress.split("_", maxsplit=1)[0])
+            expected = "zstd" if (compress, dtype) == ("lerc_zstd", "float32") else compress.split("_", maxsplit=1)[0]
+            assert stored.compression.value.lower().startswith(expected)
             assert max(800 // factor for factor in stored.overviews(1)[-1:]) <= min(blocksize, 512)
 
 

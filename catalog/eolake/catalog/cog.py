@@ -177,10 +177,11 @@ def _add_overviews(source: Any, band: Band, profile: Cog) -> None:
 
 
 def _options(band: Band, profile: Cog) -> dict[str, Any]:
-    options = {"compress": profile.compress, "blocksize": profile.blocksize, "bigtiff": "IF_SAFER", "num_threads": threads()}
-    if profile.compress in {"zstd", "deflate", "lerc_zstd"}:
+    compress = "zstd" if profile.compress == "lerc_zstd" and band.dtype.startswith("float") else profile.compress
+    options = {"compress": compress, "blocksize": profile.blocksize, "bigtiff": "IF_SAFER", "num_threads": threads()}
+    if compress in {"zstd", "deflate", "lerc_zstd"}:
         options["level"] = profile.categorical_level if band.categorical else profile.level
-    if profile.compress == "lerc_zstd":
+    if compress == "lerc_zstd":
         options["max_z_error"] = 0
     else:
         options["predictor"] = "NO" if band.categorical else "YES"  # differences of class numbers only add noise: 5-20 % larger

@@ -146,6 +146,7 @@ class Cog(Model):
     """How the bands are written; the defaults were chosen by bench/cog.py, whose numbers stand in bench/README.md."""
 
     compress: Literal["zstd", "deflate", "lzw", "lerc_zstd"] = "zstd"
+    """`lerc_zstd` is for integers: bands of floats get zstd, which packs them better, and readers without GDAL take LERC's NaN for 0."""
     level: int = 1
     categorical_level: int = 6
     """Of categorical bands, which are small: level 1 is as fast but a sixth larger."""
