@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from eolake.catalog.draft import Draft
+from eolake.ingest.sensors.base import Options
 from eolake.ingest.sensors.sentinel2 import Sentinel2Sensor
 from eolake.ingest.simulators.products.containers import Container
 from eolake.ingest.simulators.products.scenes import TINY, Kind, generate_scene
@@ -50,10 +51,10 @@ def generated(_originals: Callable[[Kind, str, Container], Path], tmp_path: Path
 
 @pytest.fixture
 def drafts(tmp_path: Path) -> Drafts:
-    """drafts(path): what the sensor makes of a product."""
+    """drafts(path): what the sensor makes of a product that is edited or decimated, so that its manifest is wrong (tests/integrity)."""
 
     def made(path: Path) -> list[Draft]:
         workspace = tempfile.mkdtemp(prefix="workspace-", dir=tmp_path)
-        return list(Sentinel2Sensor().open(path, Path(workspace)))
+        return list(Sentinel2Sensor().open(path, Path(workspace), Options(checked=False)))
 
     return made

@@ -52,7 +52,7 @@ def test_names() -> None:
         ("datastrip/metadata.xml", False),
         ("preview/B05.jp2", False),
         ("creds", False),
-        ("manifest.safe", False),
+        ("manifest.safe", True),
         ("GRANULE/L1C_T55JEJ_A012840_20171207T002252/IMG_DATA/T55JEJ_20171207T002051_TCI.jp2", False),
         ("GRANULE/L1C_T55JEJ_A012840_20171207T002252/QI_DATA/MSK_DETFOO_B05.jp2", False),
         ("qi/MSK_QUALIT_B05.jp2", False),

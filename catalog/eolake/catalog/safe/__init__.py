@@ -7,27 +7,31 @@ what is broken is BadProduct; each message names the file and the cause.
 
 from eolake.catalog.safe.documents import parse_xml, read_json, read_text
 from eolake.catalog.safe.limits import Limits
-from eolake.catalog.safe.manifest import Entry, Manifest, check_files, file_digests, read_manifest
-from eolake.catalog.safe.process import environment, harden
+from eolake.catalog.safe.manifest import Entry, Manifest, check_files, file_digests, read_manifest, read_sums
+from eolake.catalog.safe.process import Bounds, confine, environment, harden, processor_time
 from eolake.catalog.safe.product import Product, open_product, product_name
 from eolake.catalog.safe.raster import RasterProfile, raster_profile, read_raster
 
 __all__ = [
+    "Bounds",
     "Entry",
     "Limits",
     "Manifest",
     "Product",
     "RasterProfile",
     "check_files",
+    "confine",
     "environment",
     "file_digests",
     "harden",
     "open_product",
     "parse_xml",
+    "processor_time",
     "product_name",
     "raster_profile",
     "read_json",
     "read_manifest",
     "read_raster",
+    "read_sums",
     "read_text",
 ]

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from xml.etree.ElementTree import Element
 
 from eolake.catalog.errors import BadProduct, UnsafeProduct
-from eolake.catalog.safe.documents import open_regular, parse_xml
+from eolake.catalog.safe.documents import open_regular, parse_xml, read_text
 from eolake.catalog.safe.limits import Limits
 from eolake.catalog.safe.product import Product
 
@@ -71,7 +71,7 @@ class Manifest:
 
     path: Path
     root: Element
-    """The document, for its metadata section."""
+    """The document, for its metadata section; without content where the manifest is a list of digests."""
     entries: tuple[Entry, ...]
     """In the manifest's order; each name once."""
 
@@ -95,6 +95,25 @@ def read_manifest(path: Path, *, limits: Limits = Limits()) -> Manifest:  # noqa
     if not entries:
         raise BadProduct(f"{path} lists no file")
     return Manifest(path=path, root=root, entries=tuple(entries.values()))
+
+
+def read_sums(path: Path, method: str = "md5", *, limits: Limits = Limits()) -> Manifest:  # noqa: B008 - frozen
+    """A list of digests as `md5sum` writes it, which Landsat packages have as *_MD5.txt; raises as `read_manifest` does."""
+    entries: dict[str, Entry] = {}
+    for line in read_text(path, MANIFEST_BYTES).splitlines():
+        if not line.strip():
+            continue
+        value, blank, file = line.strip().partition(" ")
+        name = _name(path, file.strip().removeprefix("*")) if blank else ""
+        if not name or not HEX.fullmatch(value.lower()) or len(value) != 2 * hashlib.new(method, usedforsecurity=False).digest_size:
+            raise BadProduct(f"{path} is no list of {method.upper()} digests; it has the line {line[:80]!r}")
+        entry = Entry(name=name, size=None, digests=((method, value.lower()),))
+        entries[name] = _merged(path, entries[name], entry) if name in entries else entry
+        if len(entries) > limits.members:
+            raise UnsafeProduct(f"{path} lists more than {limits.members:,} files")
+    if not entries:
+        raise BadProduct(f"{path} lists no file")
+    return Manifest(path=path, root=Element("digests"), entries=tuple(entries.values()))
 
 
 def check_files(product: Product, manifest: Manifest, *, only: re.Pattern[str] | None = None) -> None:

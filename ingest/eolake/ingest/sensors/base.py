@@ -22,6 +22,24 @@ class Options:
     """The lattice for swaths, instead of the collection's; of several grids (500 m, 1 km) each keeps its ratio to the default one."""
     resampling: Literal["nearest", "bilinear"] | None = None
     """Of swaths, instead of the collection's."""
+    checked: bool = True
+    """False: the product is taken although it may not be what its manifest says (a subset, files that were packed again)."""
+
+    def document(self) -> dict[str, Any] | None:
+        """As the ledger keeps them: what differs from the defaults; None when nothing does."""
+        values = {
+            "clip": self.clip,
+            "grid": self.grid.model_dump(exclude_defaults=True) if self.grid else None,
+            "resampling": self.resampling,
+            "checked": None if self.checked else False,
+        }
+        return {key: value for key, value in values.items() if value is not None} or None
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any] | None) -> Options:
+        """From what `document` made."""
+        values = dict(document or {})
+        return cls(**values | {"grid": Grid.model_validate(values["grid"])} if "grid" in values else values)
 
 
 DEFAULT = Options()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import shapely
@@ -21,7 +22,8 @@ from eolake.ingest.sensors.landsat.scene import NAME, Scene, scene
 
 METADATA = re.compile(r"^(?P<product>[^/]+)_MTL\.(?P<format>txt|json|xml)$", re.IGNORECASE)
 ANGLES = re.compile(r"^[^/]+_ANG\.txt$", re.IGNORECASE)
-WANTED = re.compile(r"^[^/]+(?:_MTL\.(?:txt|json|xml)|_ANG\.txt|\.TIF)$", re.IGNORECASE)
+DIGESTS = re.compile(r"^[^/]+_MD5\.txt$", re.IGNORECASE)
+WANTED = re.compile(r"^[^/]+(?:_MTL\.(?:txt|json|xml)|_(?:ANG|MD5)\.txt|\.TIF)$", re.IGNORECASE)
 """Side by side in the product's folder; what lies deeper (gap masks of Landsat 7) is left alone."""
 
 MEDIA_TYPES: Mapping[str, str] = {"txt": "text/plain", "json": "application/json", "xml": "application/xml"}
@@ -43,7 +45,7 @@ class LandsatSensor:
         found = sorted(match["product"] for match in map(METADATA.match, files) if match)
         return found[0] if found else None
 
-    def open(self, path: Path, workspace: Path, options: Options = DEFAULT) -> Iterator[Draft]:  # noqa: ARG002 - clipped by the caller
+    def open(self, path: Path, workspace: Path, options: Options = DEFAULT) -> Iterator[Draft]:
         """One draft. BadProduct names what is missing, unknown or contradictory."""
         product = safe.open_product(path, workspace, wanted=WANTED)
         metadata = _metadata(product)
@@ -54,6 +56,8 @@ class LandsatSensor:
         collection = _collection(found)
         files = bands.band_files(found, collection, {name.upper(): file for name, file in product.files.items()})
         crs = bands.check_grids(files, collection)
+        if options.checked:
+            _check_digests(product)
         angles = next(iter(product.find_all(ANGLES).values()), None)
         name = scene_name(found)
         yield Draft(
@@ -63,6 +67,15 @@ class LandsatSensor:
             scene_key=name.scene_key,
             rank=name.rank,
         )
+
+
+def _check_digests(product: safe.Product) -> None:
+    """Most packages have none: what is missing the metadata's own list tells. One that names its files' digests has to be right about
+    those that are there; mirrors leave some out."""
+    for path in product.find_all(DIGESTS).values():
+        sums = safe.read_sums(path)
+        there = tuple(entry for entry in sums.entries if entry.name in product.members)
+        safe.check_files(product, replace(sums, entries=there))
 
 
 def _metadata(product: safe.Product) -> dict[str, Path]:

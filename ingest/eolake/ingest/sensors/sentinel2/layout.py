@@ -21,8 +21,9 @@ MASK = r"(?:(?:MSK_)?CLASSI_B00|(?:MSK_CLDPRB|MSK_SNWPRB|CLD|SNW)_20m)\.(?:jp2|t
 PRODUCT = re.compile(r"^(?:MTD_MSIL(?:1C|2A)|S2[A-Z]_[A-Z]{4}_MTD_SAFL(?:1C|2A)_[^/]+|product_metadata)\.xml$", re.IGNORECASE)
 TILE = re.compile(r"^(?P<folder>(?:.*/)?)(?:MTD_TL|S2[A-Z]_[A-Z]{4}_MTD_L(?:1C|2A)_TL_[^/]+)\.xml$", re.IGNORECASE)
 AWS_TILE, AWS_INFO, AWS_PRODUCT = "metadata.xml", "tileInfo.json", "productInfo.json"
+MANIFEST = "manifest.safe"
 WANTED = re.compile(
-    rf"{PRODUCT.pattern}|{TILE.pattern}|^(?:metadata\.xml|tileInfo\.json|productInfo\.json)$"
+    rf"{PRODUCT.pattern}|{TILE.pattern}|^(?:metadata\.xml|tileInfo\.json|productInfo\.json|manifest\.safe)$"
     rf"|^(?!(?:.*/)?(?:preview|datastrip)/)(?:.*/)?(?:(?![^/]*MSK_)(?:[^/]*_)?{IMAGE}|(?:[^/]*_)?{MASK})$",
     re.IGNORECASE,
 )

@@ -11,6 +11,7 @@ from eolake.catalog.draft import Attachment, Draft
 from eolake.catalog.errors import BadProduct
 from eolake.ingest.sensors.base import DEFAULT, Options
 from eolake.ingest.sensors.sentinel2 import bands, names
+from eolake.ingest.sensors.sentinel2.integrity import check_manifest
 from eolake.ingest.sensors.sentinel2.item import Scene, draft_item
 from eolake.ingest.sensors.sentinel2.layout import WANTED, Granule, Layout, band_files, layout
 from eolake.ingest.sensors.sentinel2.metadata import read_aws, read_product, read_tile
@@ -26,13 +27,17 @@ class Sentinel2Sensor:
         """True for every Sentinel-2 product, also of levels that `open` refuses."""
         return names.ANY.match(name) is not None
 
-    def open(self, path: Path, workspace: Path, options: Options = DEFAULT) -> Iterator[Draft]:  # noqa: ARG002 - clipped by the caller
+    def open(self, path: Path, workspace: Path, options: Options = DEFAULT) -> Iterator[Draft]:
         """One draft for each tile (products since December 2016 have one). BadProduct names what is missing or contradictory."""
         product = safe.open_product(path, workspace, wanted=WANTED)
         parts = layout(product)
-        for granule, scene in zip(parts.granules, scenes(parts), strict=True):
+        found = scenes(parts)
+        for scene in found:
             _is_of(product, scene)
-            yield draft(granule, scene, parts)
+        drafts = [draft(granule, scene, parts) for granule, scene in zip(parts.granules, found, strict=True)]
+        if options.checked:
+            check_manifest(product)
+        yield from drafts
 
 
 def scenes(parts: Layout) -> list[Scene]:
