@@ -36,7 +36,7 @@ from eolake.ingest.providers.folder import NAME as FOLDER
 from eolake.ingest.reference import reference_draft
 from eolake.ingest.sensors import find_sensor, sensor_names
 
-PASSING = (Transient, Unreachable, psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, MemoryError)
+PASSING = (Transient, Unreachable, psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
 """No fault of the product."""
 SETTING = (
     psycopg.errors.UndefinedTable,
@@ -47,8 +47,8 @@ SETTING = (
     psycopg.errors.ReadOnlySqlTransaction,
 )
 """The database is not what it should be: of another version, or a standby."""
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EROFS}
-"""What the machine lacks."""
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.ENFILE, errno.EROFS}
+"""What the machine lacks; memory and open files are bounded for each product, so they are its own affair."""
 SPARE = 64 * 2**20
 """Bytes; on a disk with less, any error is the disk's."""
 
@@ -204,6 +204,8 @@ def judge(error: Exception, step: str, workspace: Path, *, spare: int = SPARE) -
         return "later", f"this machine is short of something: {said} (at the step {step!r})"
     if isinstance(error, BadProduct):
         return "quarantined", said
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        said = "it needs more memory than a converter may take (EOLAKE_WORKER_MEMORY)"
     return "fault", f"{type(error).__name__}: {said} (at the step {step!r}, {_where(error)})"
 
 

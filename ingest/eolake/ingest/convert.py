@@ -1,11 +1,13 @@
 """The converter process: `python -m eolake.ingest.convert`, started by a worker, opens foreign bytes and publishes what they show.
 
-It takes its settings as the first line of stdin and a job on each further one, and answers with events on stdout. A product that
-takes the process down takes nothing else with it. When the worker is gone, stdin ends, and so does this process, at once.
+It takes its settings as the first line of stdin, its bounds as the second and a job on each further one, and answers with events on
+stdout. A product that takes the process down, or passes a bound, takes nothing else with it. When the worker is gone, stdin ends, and
+so does this process, at once.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -15,6 +17,7 @@ from collections.abc import Iterator
 from queue import SimpleQueue
 from typing import TextIO
 
+from eolake.catalog import safe
 from eolake.catalog.errors import EolakeError
 from eolake.catalog.invocation import configure_logging
 from eolake.catalog.lake import Lake
@@ -30,18 +33,18 @@ def main() -> int:
     configure_logging(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     lake = Lake(settings=Settings.model_validate_json(sys.stdin.readline()))
+    bounds = safe.Bounds(**json.loads(sys.stdin.readline()))
+    safe.confine(bounds)
     jobs = _jobs()
     try:
-        _work(lake, jobs, events)
+        _work(lake, bounds, jobs, events)
     except EolakeError as error:
         _say(events, Event(kind="failed", text=str(error)))
         return error.exit_code
     return 0
 
 
-def _work(lake: Lake, jobs: Iterator[Job], events: TextIO) -> None:
-    from eolake.catalog import safe
-
+def _work(lake: Lake, bounds: safe.Bounds, jobs: Iterator[Job], events: TextIO) -> None:
     safe.harden()  # before rasterio is imported
     from eolake.ingest.conversion import Converter
 
@@ -49,7 +52,8 @@ def _work(lake: Lake, jobs: Iterator[Job], events: TextIO) -> None:
         converter.open()
         _say(events, Event(kind="ready"))
         for job in jobs:
-            done = converter.convert(job)
+            with safe.processor_time(bounds.processor):
+                done = converter.convert(job)
             _say(events, Event(kind="done", done=done))
 
 

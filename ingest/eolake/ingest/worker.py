@@ -119,7 +119,7 @@ class Worker:
         self._hard_stop: threading.Timer | None = None
         self._base = workspaces.base_folder(lake, self.settings)
         self._queue = Queue(lake, self.settings, only=order.only, giving_up=lambda: self._stopping)
-        self._pool = Pool(lake, verbose=order.verbose)
+        self._pool = Pool(lake, bounds=self.settings.bounds, verbose=order.verbose)
         errand = FetchOrder(lanes=order.fetch, only=order.only, base=str(workspaces.desks(self._base)))
         self._crew = Crew(lake=lake, order=errand, wake=self._pool.wake, verbose=order.verbose)
         self._crew_looked = float("-inf")
@@ -264,7 +264,7 @@ class Worker:
         elif event.kind == "ready":
             process.ready, self._failed_starts, self._served = True, 0, time.monotonic()
         elif event.kind == "step":
-            process.step = event.text
+            process.come_to(event.text)
         elif event.kind == "prefix":
             process.prefixes.append(event.text)
         elif event.kind == "failed":
@@ -316,6 +316,8 @@ class Worker:
                 continue
             if now - process.began > self.settings.longest:
                 process.kill(f"the product was not done within {self.settings.longest:.0f} s")
+            elif process.silent_for(now) > self.settings.silence:
+                process.kill(f"it did nothing for {self.settings.silence:.0f} s")
             elif now - process.kept > self.settings.lease * (0.75 if process.step == "commit" else 0.25):
                 process.kept = now
                 if not self._queue.extend(lease):

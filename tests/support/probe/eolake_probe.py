@@ -6,6 +6,7 @@ import ctypes
 import hashlib
 import json
 import os
+import re
 import time
 import zipfile
 from collections.abc import Iterator
@@ -44,8 +45,20 @@ class ProbeSensor:
     def open(self, path: Path, workspace: Path, options: Options = DEFAULT) -> Iterator[Draft]:  # noqa: ARG002 - clipped by the caller
         orders = json.loads(zipfile.Path(path, "orders.json").read_text() if zipfile.is_zipfile(path) else path.read_text("utf-8"))
         (workspace / "unpacked").write_bytes(bytes(1000))
+        self._waste(orders["do"], path)
         self._act(orders["do"], path)
         yield draft(orders)
+
+    def _waste(self, do: str, path: Path) -> None:
+        if do == "spin":
+            re.match(r"(a+)+$", "a" * 60 + "b")  # in C, where no Python signal handler runs
+        elif do == "eat":
+            self.eaten = np.ones((64, 64 << 20), np.uint8)
+        elif do == "fill":
+            with (path.parent / "written").open("wb") as file:
+                file.truncate(1 << 40)
+        elif do == "open":
+            self.held = [path.open("rb") for _ in range(3000)]
 
     def _act(self, do: str, path: Path) -> None:
         if do == "crash":
