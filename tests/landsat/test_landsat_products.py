@@ -234,7 +234,7 @@ def test_unlisted_bands_are_named(tmp_path: Path) -> None:
 
 
 REFUSED = [
-    ("IMAGE_ATTRIBUTES", {"SENSOR_ID": '"MSS"'}, "sensor MSS are not supported"),
+    ("IMAGE_ATTRIBUTES", {"SENSOR_ID": '"RBV"'}, "sensor RBV are not supported"),
     ("IMAGE_ATTRIBUTES", {"SPACECRAFT_ID": '"LANDSAT_1"'}, "no collection ls1_c2_l1 is declared for L1TP products of Landsat 1 "),
     ("IMAGE_ATTRIBUTES", {"SPACECRAFT_ID": '"SENTINEL_2"'}, "no Landsat satellite"),
     ("IMAGE_ATTRIBUTES", {"DATE_ACQUIRED": "2016-02-31"}, "no date and time"),

@@ -36,6 +36,8 @@ MEANINGS = [
     ("ls5_c1_l1", "bqa", 752, {"cloud": "yes", "cloud_confidence": "high"}),
     ("ls5_c1_l1", "bqa", 676, {"radiometric_saturation": "one_or_two"}),
     ("ls7_c1_l1", "bqa", 674, {"dropped_pixel": "yes"}),
+    ("ls8_pre_l1", "bqa", 53248, {"cloud_confidence": "high", "cirrus_confidence": "low", "water_confidence": "not_set"}),
+    ("ls5_c2_l1_mss", "qa_pixel", 0b11_0000_1000, {"cloud": "yes", "cloud_confidence": "high"}),
     ("ls8_c2_l1", "qa_radsat", 1 << 8, {"band9": "yes", "band7": "no"}),
     ("ls8_c2_l2", "qa_radsat", 1 << 11, {"terrain_occlusion": "yes"}),
     ("ls7_c2_l1", "qa_radsat", 0b1_0010_0000, {"band6_low": "yes", "band6_high": "yes", "band7": "no"}),
@@ -76,7 +78,7 @@ def test_declared_facts_hang_together(collection: str) -> None:
         assert not any(one != other and one.endswith(f"_{other}") for one in band.aliases for b in found.bands for other in b.aliases)
         if band.name.startswith("qa_") and band.name != "qa_st":
             assert band.bitfields
-    assert {"red", "green", "blue"} <= {band.name for band in found.bands}
+    assert {"red", "green", "nir08" if collection.endswith("_mss") else "blue"} <= {band.name for band in found.bands}
 
 
 @pytest.mark.parametrize("collection", LANDSAT)
@@ -84,7 +86,8 @@ def test_only_level_2_has_fixed_scales(collection: str) -> None:
     found = declared(collection)
     fixed = {(band.scale, band.offset) for band in found.bands if "reflectance" in band.roles or "temperature" in band.roles}
     level_2 = {(2.75e-5, -0.2), (0.00341802, 149.0)} if collection.endswith("_l2") else {(2.75e-5, -0.2)}
-    assert fixed == ({(None, None)} if collection.endswith(("c1_l1", "c2_l1")) else set() if "pre" in collection else level_2)
+    radiance_only = collection.endswith("_mss") or collection in {"ls4_pre_l1", "ls5_pre_l1", "ls7_pre_l1"}
+    assert fixed == (set() if radiance_only else {(None, None)} if "_l1" in collection else level_2)
 
 
 @pytest.mark.parametrize("collection", [name for name in LANDSAT if "_c2_" in name])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,16 @@ from rasterio.transform import from_origin
 from eolake.catalog.declaration import Band, Collection, declared
 
 Groups = dict[str, dict[str, str]]
-SENSORS = {4: ("TM", "LT04"), 5: ("TM", "LT05"), 7: ("ETM", "LE07"), 8: ("OLI_TIRS", "LC08"), 9: ("OLI_TIRS", "LC09")}
+SENSORS = {
+    4: ("TM", "LT"),
+    5: ("TM", "LT"),
+    7: ("ETM", "LE"),
+    8: ("OLI_TIRS", "LC"),
+    9: ("OLI_TIRS", "LC"),
+    "oli": ("OLI", "LO"),
+    "mss": ("MSS", "LM"),
+}
+ID = re.compile(r"ls(?P<satellite>\d)_(?P<era>c1|c2|pre)_(?P<level>l1|l2|l2sr)(?:_(?P<apart>oli|mss))?")
 CORNERS = {"UL": (148.52978, -33.56163), "UR": (151.08234, -33.50374), "LL": (148.56979, -35.71163), "LR": (151.18878, -35.64893)}
 CENTRE = (-300.0, 4000.0)
 
@@ -98,14 +108,16 @@ def tilted(size: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
 
 def product(collection_id: str, **changes: Any) -> Product:
     """A product that opens; `changes`: fields of Product."""
-    collection = declared(collection_id)
-    satellite, era, level = int(collection_id[2]), collection_id[4:6], collection_id[7:] if collection_id[6] == "_" else "l1"
-    if era == "pr":
-        facts = {"collection": collection, "name": "LT50900841988227CUB02", "root": "L1_METADATA_FILE", "groups": _before(collection)}
+    collection, parts = declared(collection_id), ID.fullmatch(collection_id)
+    assert parts is not None
+    satellite, era, level = int(parts["satellite"]), parts["era"], parts["level"]
+    sensor, prefix = SENSORS[parts["apart"] or satellite]
+    if era == "pre":
+        name = f"{prefix}{satellite}0900841988227CUB02"
+        facts = {"collection": collection, "name": name, "root": "L1_METADATA_FILE", "groups": _before(collection, name, satellite, sensor)}
         return Product(**facts | changes)
-    sensor, prefix = SENSORS[satellite]
     correction = {"l1": "L1TP", "l2": "L2SP", "l2sr": "L2SR"}[level]
-    name = f"{prefix}_{correction}_090084_20160121_20200907_0{era[1]}_T1"
+    name = f"{prefix}0{satellite}_{correction}_090084_20160121_20200907_0{era[1]}_T1"
     make = _collection_1 if era == "c1" else _collection_2
     root = "L1_METADATA_FILE" if era == "c1" else "LANDSAT_METADATA_FILE"
     groups = make(collection, name, satellite, sensor, correction)
@@ -183,9 +195,9 @@ def _collection_1(collection: Collection, name: str, satellite: int, sensor: str
     }
 
 
-def _before(collection: Collection) -> Groups:
-    groups = _collection_1(collection, "LT50900841988227CUB02", 5, "TM", "L1T")
-    groups["METADATA_FILE_INFO"]["LANDSAT_SCENE_ID"] = '"LT50900841988227CUB02"'
+def _before(collection: Collection, name: str, satellite: int, sensor: str) -> Groups:
+    groups = _collection_1(collection, name, satellite, sensor, "L1T")
+    groups["METADATA_FILE_INFO"]["LANDSAT_SCENE_ID"] = f'"{name}"'
     for group, key in (
         ("METADATA_FILE_INFO", "LANDSAT_PRODUCT_ID"),
         ("METADATA_FILE_INFO", "COLLECTION_NUMBER"),
@@ -194,7 +206,7 @@ def _before(collection: Collection) -> Groups:
     ):
         del groups[group][key]
     groups["PRODUCT_METADATA"]["SCENE_CENTER_TIME"] = "23:50:23.0544350Z"
-    groups["RADIOMETRIC_RESCALING"] = _rescaling(collection, reflectance=False)
+    groups["RADIOMETRIC_RESCALING"] = _rescaling(collection, reflectance=satellite == 8)
     return groups
 
 

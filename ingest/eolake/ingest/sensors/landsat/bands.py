@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from eolake.catalog import declaration, safe
-from eolake.catalog.draft import Band, Pixels
+from eolake.catalog.draft import Band, Frame, Pixels
 from eolake.catalog.errors import BadProduct
 from eolake.ingest.sensors.landsat.mtl import Mtl
 from eolake.ingest.sensors.landsat.scene import Scene
@@ -60,6 +60,12 @@ def check_grids(files: Mapping[str, Path], collection: declaration.Collection) -
     return crs
 
 
+def frame(path: Path) -> Frame:
+    """Where a band lies, from its header."""
+    shape, transform, crs, _, _ = safe.raster_profile(path, driver=DRIVER)
+    return Frame(shape=shape, transform=transform, crs=crs)
+
+
 def read(path: Path, nodata: float | None) -> Pixels:
     """One band with the nodata that its collection declares.
 
@@ -79,6 +85,7 @@ def draft_bands(scene: Scene, mtl: Mtl, collection: declaration.Collection, file
         band.name: Band(
             read=partial(read, files[band.name], band.nodata),
             properties=_rescaling(scene, band) if scene.level == "l1" else {},
+            frame=partial(frame, files[band.name]),
         )
         for band in collection.bands
         if band.name in files

@@ -21,7 +21,10 @@ INSTRUMENTS: Mapping[str, tuple[str, ...]] = {
     "TIRS": ("tirs",),
     "ETM": ("etm",),
     "TM": ("tm",),
+    "MSS": ("mss",),
 }
+APART: Mapping[tuple[str, ...], str] = {("oli",): "_oli", ("mss",): "_mss"}
+"""Scenes of instruments that lack bands of the others on their satellite: collections of their own."""
 CORNERS = ("UL", "UR", "LR", "LL")
 """Clockwise: all four, each once."""
 
@@ -113,8 +116,9 @@ class Scene:
 
     @property
     def collection_id(self) -> str:
-        """`ls8_c2_l2`"""
-        return f"ls{self.satellite}_{'pre' if self.collection == 0 else f'c{self.collection}'}_{self.level}"
+        """`ls8_c2_l2`, `ls5_c2_l1_mss`"""
+        era = "pre" if self.collection == 0 else f"c{self.collection}"
+        return f"ls{self.satellite}_{era}_{self.level}{APART.get(self.instruments, '') if self.level == 'l1' else ''}"
 
     @property
     def region(self) -> str:

@@ -37,7 +37,7 @@ class LandsatSensor:
     name = "landsat"
 
     def matches(self, name: str) -> bool:
-        """True for the names of all Landsat products, also of those that `open` refuses (MSS)."""
+        """True for the names of all Landsat products, also of those that `open` refuses."""
         return NAME.fullmatch(name) is not None
 
     def recognise(self, files: Iterable[str]) -> str | None:
