@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from support import hostile
 
 from eolake.catalog import safe
 from eolake.catalog.errors import BadProduct, Transient, UnsafeProduct
+from eolake.catalog.safe import archives
 
 TESTS = Path(__file__).parents[1]
 ALL = re.compile("")
@@ -167,14 +170,26 @@ def test_limits_bound_members_sizes_and_totals(tmp_path: Path, workspace: Path) 
                 safe.open_product(path, workspace, wanted=re.compile("nothing"), limits=limits)
 
 
-def test_no_room_is_not_the_products_fault(tmp_path: Path) -> None:
-    """A file size limit of the process stands for a full disk: the machine says no, not the product."""
+def test_no_room_is_not_the_products_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine says no, not the product."""
+    path = hostile.write(tmp_path, "P.zip", hostile.zip_of({"PRODUCT_B1.TIF": os.urandom(100_000)}))
+    (tmp_path / "w").mkdir()
+
+    def full(target: Path, chunks: Iterator[bytes]) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    monkeypatch.setattr(archives, "_write", full)
+    with pytest.raises(Transient, match="no room"):
+        safe.open_product(path, tmp_path / "w", wanted=ALL)
+
+
+def test_a_file_that_is_larger_than_the_process_may_write_is_the_products_fault(tmp_path: Path) -> None:
     path = hostile.write(tmp_path, "P.zip", hostile.zip_of({"PRODUCT_B1.TIF": os.urandom(100_000)}))
     (tmp_path / "w").mkdir()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
     try:
-        with pytest.raises(Transient, match="no room"):
+        with pytest.raises(UnsafeProduct, match="larger than this process may write"):
             safe.open_product(path, tmp_path / "w", wanted=ALL)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

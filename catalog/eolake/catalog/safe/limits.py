@@ -24,6 +24,8 @@ class Limits:
     """Smaller archives may compress as well as they like."""
     name_length: int = 1024
     """Characters of a member's whole name."""
+    depth: int = 32
+    """Folders within folders; Sentinel-2 has five."""
     header_bytes: int = MIB
     """Of one tar header with its extensions."""
     directory_bytes: int = 32 * MIB

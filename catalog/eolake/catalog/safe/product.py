@@ -53,13 +53,27 @@ class Product:
         return next(iter(found.values()))
 
 
-def open_product(path: Path, workspace: Path, *, wanted: re.Pattern[str], limits: Limits = Limits()) -> Product:  # noqa: B008 - frozen
+def open_product(
+    path: Path,
+    workspace: Path,
+    *,
+    wanted: re.Pattern[str],
+    expected: re.Pattern[str] | None = None,
+    limits: Limits = Limits(),  # noqa: B008 - frozen
+) -> Product:
     """The files of a product in whose relative name `wanted` is found (`re.search`).
 
     A directory is read in place; links in it are refused. Of an archive (zip, tar, tar.gz: told by content) only the
-    wanted members are written, below `workspace`, which must exist. Any other file is a product of one file.
+    wanted members are written, below `workspace`, which must exist; every member's name, wanted or not, has to match
+    `expected` (`re.fullmatch`, with or without the top folder; see `expected_names`). Any other file is a product of one
+    file. Where nothing lies, the files beside it whose names begin with its name are the product.
     Raises BadProduct when it is cut off or damaged, UnsafeProduct when it attacks or exceeds a limit.
     """
+    loose = loose_files(path, limits)
+    if loose:
+        files = {name: file for name, (file, _) in loose.items() if wanted.search(name)}
+        sizes = {name: size for name, (_, size) in loose.items()}
+        return Product(path=path, name=path.name, root=path.parent.resolve(), files=files, members=sizes)
     try:
         place = path.resolve(strict=True)
     except OSError as error:
@@ -70,17 +84,41 @@ def open_product(path: Path, workspace: Path, *, wanted: re.Pattern[str], limits
         files = {relative: file for relative, (file, _) in there.items() if wanted.search(relative)}
         return Product(path=path, name=name, root=place, files=files, members={relative: size for relative, (_, size) in there.items()})
     if path.name.lower().endswith(ARCHIVES):
-        return _open_archive(path, place, workspace, wanted, limits)
+        return _open_archive(path, place, workspace, wanted, expected, limits)
     return Product(path=path, name=name, root=place.parent, files={place.name: place}, members={place.name: place.stat().st_size})
 
 
-def _open_archive(path: Path, place: Path, workspace: Path, wanted: re.Pattern[str], limits: Limits) -> Product:
+def loose_files(path: Path, limits: Limits = Limits()) -> dict[str, tuple[Path, int]]:  # noqa: B008 - frozen
+    """Path and size, by name, of the files side by side whose names begin with the name of `path`, at which nothing itself lies.
+
+    None where something lies there. UnsafeProduct when one of them is no plain file, or beyond the limits."""
+    if os.path.lexists(path) or not path.name or not path.parent.is_dir():
+        return {}
+    found: dict[str, tuple[Path, int]] = {}
+    with os.scandir(path.parent.resolve()) as entries:
+        for entry in entries:
+            if not entry.name.startswith(path.name) or entry.name[len(path.name)].isalnum():
+                continue
+            if not entry.is_file(follow_symlinks=False):
+                raise UnsafeProduct(f"{entry.path} is refused: it is a link, a folder or another thing that is not a plain file")
+            found[entry.name] = (Path(entry.path), _size(entry, limits))
+            if len(found) > limits.members:
+                raise UnsafeProduct(f"more than {limits.members:,} files begin with {path}")
+    return dict(sorted(found.items()))
+
+
+def _open_archive(
+    path: Path, place: Path, workspace: Path, wanted: re.Pattern[str], expected: re.Pattern[str] | None, limits: Limits
+) -> Product:
     """Members are matched with and without their top folder, for only the end tells whether it is the only one."""
 
     def either(name: str) -> bool:
         return bool(wanted.search(name) or wanted.search(name.partition("/")[2]))
 
-    sizes = unpack(place, workspace, either, limits)
+    def placed(name: str) -> bool:
+        return expected is None or bool(expected.fullmatch(name) or expected.fullmatch(name.partition("/")[2]))
+
+    sizes = unpack(place, workspace, either, limits, placed)
     top = _only_folder(list(sizes))
     root = workspace / top if top else workspace
     members = {name.removeprefix(f"{top}/") if top else name: size for name, size in sizes.items()}
