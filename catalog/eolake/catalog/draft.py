@@ -30,6 +30,16 @@ class Pixels:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """Where the pixels of a band are."""
+
+    shape: tuple[int, int]
+    """(rows, columns)"""
+    transform: Affine
+    crs: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Band:
     """One band of a draft; its name is a band that the collection declares."""
 
@@ -39,6 +49,8 @@ class Band:
     properties: Mapping[str, Any] = field(default_factory=dict)
     """Asset fields that differ from the declaration for this item only: `raster:scale`,
     `raster:offset`, `eolake:offset_added`, …"""
+    frame: Callable[[], Frame] | None = None
+    """What `read` will have, without decoding; None: only `read` tells, and clipping reads one band of each grid twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +61,8 @@ class Attachment:
     media_type: str
     roles: tuple[str, ...]
     title: str
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    """Further asset fields: `table:row_count`, …"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

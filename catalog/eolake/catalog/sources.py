@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 
 class Model(BaseModel):
@@ -117,6 +118,71 @@ class Geolocation(Model):
     """The target grid of its bands."""
 
 
+class ColumnSource(Model):
+    """A variable that a column is read from."""
+
+    name: str
+    scale: float = 1.0
+    """Column value = value * scale: for products that write percent where others write shares."""
+
+
+class Column(Model):
+    """One column of a table."""
+
+    variables: tuple[ColumnSource | str, ...]
+    """The first one that the product has; without any the column is empty."""
+    title: str
+    dtype: Literal["float64", "int64"] = "float64"
+    unit: str | None = None
+    """UDUNITS; None: as the product says."""
+    minimum: float | None = None
+    """Lesser values mean that there is none."""
+
+
+class Raster(Model):
+    """A column as a band: each cell shows the rows within it."""
+
+    column: str
+    reduce: Literal["sum", "max"]
+    """Of several rows in one cell."""
+    empty: float | None = None
+    """Value of cells of the swath without a row; None: nodata."""
+    grid: str = "default"
+
+
+class Table(Model):
+    """A list of points in a product, fires for example; kept as a GeoParquet asset. A product may have none of them."""
+
+    title: str
+    files: tuple[str, ...]
+    """Relative names; the first one that the product has."""
+    optional: bool = False
+    """Some products lack it: no asset; otherwise such a product is broken."""
+    longitude: str = "longitude"
+    latitude: str = "latitude"
+    time: str | None = None
+    """Variable with the time of each row, an integer."""
+    time_unit: Literal["us", "ms", "s"] = "us"
+    epoch: datetime = datetime(2000, 1, 1, tzinfo=UTC)
+    columns: Mapping[str, Column]
+    """By name, snake case; `time` and `geometry` stand beside them."""
+    rasters: Mapping[str, Raster] = {}
+    """By band name."""
+    count: str | None = None
+    """Item property with the number of rows."""
+    totals: Mapping[str, str] = {}
+    """Item property → column whose sum it is."""
+
+    @model_validator(mode="after")
+    def _columns_are_there(self) -> Table:
+        used = {*self.totals.values(), *(raster.column for raster in self.rasters.values())}
+        if used - set(self.columns):
+            raise ValueError(f"totals and rasters name columns that are not declared: {', '.join(sorted(used - set(self.columns)))}")
+        if {"time", "geometry"} & set(self.columns):
+            raise ValueError("columns: time and geometry are there anyway")
+        return self
+
+
 class SwathSource(Source):
     """Bands in the geometry of the instrument; resampled to a grid when converted."""
 
@@ -134,6 +200,8 @@ class SwathSource(Source):
     """By band name."""
     resampling: Literal["nearest", "bilinear"] = "nearest"
     """Of bands that are not classified; those are always nearest."""
+    tables: Mapping[str, Table] = {}
+    """Lists of points, by asset key."""
 
 
 class RasterFile(Model):

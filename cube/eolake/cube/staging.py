@@ -30,6 +30,7 @@ from eolake.catalog.store import Store, multihash
 from eolake.catalog.thumbnail import write_thumbnail
 from eolake.cube.session import Session
 
+PARQUET_MEDIA_TYPE = "application/vnd.apache.parquet"
 THUMBNAIL_SIDE = 512
 """Pixels; the longest side of a thumbnail."""
 RECORD_NAME = "record.json"
@@ -142,6 +143,7 @@ class _Writer:
                 title=attachment.title,
                 size=attachment.path.stat().st_size,
                 checksum=multihash(attachment.path),
+                properties=attachment.properties,
             )
 
     def thumbnail(self, collection: Collection, path: Path) -> None:
@@ -224,7 +226,7 @@ def is_foreign(asset: StoredAsset) -> bool:
 
 
 def scene_digest(item: Mapping[str, Any], assets: Mapping[str, StoredAsset]) -> str:
-    """Over what the scene says: pixels, geometry and properties, but neither bytes nor the time of writing."""
+    """Over what the scene says: pixels, tables, geometry and properties, but neither the bytes of images nor the time of writing."""
     said = {
         "geometry": item["geometry"],
         "properties": {key: value for key, value in item["properties"].items() if key not in VOLATILE},
@@ -234,6 +236,11 @@ def scene_digest(item: Mapping[str, Any], assets: Mapping[str, StoredAsset]) -> 
     foreign = {key: [asset.href, asset.size, asset.checksum] for key, asset in sorted(assets.items()) if is_foreign(asset)}
     if foreign:
         said["foreign"] = foreign
+    tables = {
+        key: asset.checksum for key, asset in sorted(assets.items()) if asset.media_type == PARQUET_MEDIA_TYPE and not is_foreign(asset)
+    }
+    if tables:
+        said["tables"] = tables
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
