@@ -11,7 +11,7 @@ import click
 from eolake.catalog.durations import Duration
 from eolake.catalog.errors import ConfigError, UsageError
 from eolake.catalog.invocation import Invocation, pass_invocation
-from eolake.ingest.wishes import Wish, parse_day, wish_options
+from eolake.ingest.wishes import Wish, conversion_options, parse_day, taken_options, wish_options
 
 __all__ = ["CONVERT", "FETCH", "MAX_TIME", "ingest", "names_provider", "retry", "work"]
 
@@ -27,6 +27,7 @@ MAX_TIME = click.option("--max-time", type=Duration(), metavar="TIME", help="Tak
 @click.command()
 @click.argument("words", nargs=-1, required=True, metavar="PATH... | PROVIDER COLLECTION")
 @wish_options
+@conversion_options
 @click.option("--no-wait", is_flag=True, help="Only register the products; `eolake work` does the rest.")
 @click.option("--dry-run", is_flag=True, help="Only say what there is.")
 @CONVERT
@@ -49,11 +50,15 @@ def ingest(
 
     PATH is a product (an archive, a directory, a folder of its files) or a folder with products below it. Products are read where
     they are: never moved, never deleted. A first word that names a provider is one: write ./cdse for a folder of that name. Then
-    everything that the search finds is fetched. Exit code 1 when one could not be published."""
+    everything that the search finds is fetched. Exit code 1 when one could not be published.
+
+    How products are converted is kept with them: for what waits or was kept aside the options of the last command count, what is
+    published stays as it is until you say --again. Without options nothing changes."""
     from eolake.ingest.ingestion import Ingestion
 
+    conversion, again = taken_options(options)
     wish = Wish.of(options)
-    ingestion = Ingestion(call=call, converters=converters, lanes=lanes, max_time=max_time)
+    ingestion = Ingestion(call=call, converters=converters, lanes=lanes, max_time=max_time, options=conversion, again=again)
     if names_provider(call, words[0]):
         if len(words) != 2:
             raise UsageError(f"{words[0]} is a provider: `eolake ingest {words[0]} COLLECTION`; write ./{words[0]} for a folder")

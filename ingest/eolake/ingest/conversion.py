@@ -29,12 +29,15 @@ from eolake.catalog.ledger.granules import Lease
 from eolake.cube.publish import Batch, Outcome, commit
 from eolake.cube.session import Session
 from eolake.cube.staging import Staged, key_prefix, stage
+from eolake.ingest.clipping import finished
 from eolake.ingest.fetching import raw
 from eolake.ingest.messages import Done, Event, Job, Verdict
 from eolake.ingest.overview import with_overview
 from eolake.ingest.providers.folder import NAME as FOLDER
+from eolake.ingest.providers.folder import there
 from eolake.ingest.reference import reference_draft
 from eolake.ingest.sensors import find_sensor, sensor_names
+from eolake.ingest.sensors.base import Options
 
 PASSING = (Transient, Unreachable, psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
 """No fault of the product."""
@@ -137,30 +140,35 @@ class Converter:
 
 
 def _drafts(session: Session, job: Job, workspace: Path) -> Iterator[Draft]:
-    """The scenes of a product, at least one; with its provider's picture, if that was fetched too."""
-    if job.provider != FOLDER:
-        (granule,) = granules.get(session.connection, [job.granule_id])
-        if granule.transfer == "reference":
-            yield reference_draft(granule)
-            return
+    """The scenes of a product, at least one, clipped if that was ordered; with its provider's picture, if that was fetched too."""
+    (granule,) = granules.get(session.connection, [job.granule_id])
+    if granule.transfer == "reference":
+        yield reference_draft(granule)
+        return
+    options = Options.of(granule.options)
     product = _product(session, job, workspace)
     picture = product.overview and shutil.copyfile(product.overview, workspace / product.overview.name)  # beside which a copy is made
     sensor = find_sensor(job.name)
     if sensor is None:
         raise BadProduct(f"no sensor knows {job.name!r} ({product.path}); installed are: {', '.join(sensor_names())}")
-    empty = True
-    for draft in sensor.open(product.path, workspace):
-        empty = False
+    found, outside = 0, None
+    for whole in sensor.open(product.path, workspace, options):
+        try:
+            draft = finished(whole, options)
+        except Rejected as why:  # of several tiles some may lie outside of the area
+            outside = why
+            continue
+        found += 1
         yield with_overview(draft, picture) if picture else draft
-    if empty:
-        raise BadProduct(f"{product.path}: the sensor {sensor.name} found no scene in it")
+    if not found:
+        raise outside or BadProduct(f"{product.path}: the sensor {sensor.name} found no scene in it")
 
 
 def _product(session: Session, job: Job, workspace: Path) -> raw.LocalProduct:
     """The product on this disk: where the user has it, or where it was fetched to."""
     if job.provider == FOLDER:
         path = Path(job.source)
-        if not path.exists():
+        if not there(path):
             raise BadProduct(f"{path} is not there any more; `eolake ingest` it again from where it is")
         return raw.LocalProduct(path=path)
     files = ledger_raw.files(session.connection, job.granule_id)

@@ -14,6 +14,7 @@ from eolake.catalog.lake import Lake
 from eolake.catalog.ledger import granules
 from eolake.catalog.ledger.granules import Granule, Offer, Offered
 from eolake.ingest.messages import Done
+from eolake.ingest.options import Document, told
 from eolake.ingest.providers.folder import Found, look
 from eolake.ingest.reporting import line, progress, tell
 from eolake.ingest.searching import found as searched
@@ -31,6 +32,10 @@ OUTCOMES: Mapping[str, str] = {
     "withdrawn": "rejected",
 }
 """By the state of the granule; any other is still waiting."""
+WAITING = ("queued", "fetched", "quarantined")
+"""States in which the options of the last command count."""
+DONE = ("published", "rejected")
+"""States from which only `--again` leads back."""
 BATCH = 500
 """Offers per statement."""
 
@@ -58,6 +63,10 @@ class Ingestion:
     converters: int = 1
     lanes: int = 0
     max_time: float | None = None
+    options: Document | None = None
+    """How to convert; None: as always, or as it was ordered before."""
+    again: bool = False
+    """Convert also what is published."""
     _ended: dict[int, Done] = field(default_factory=dict)
 
     def run(self, paths: Sequence[Path], *, wait: bool, dry_run: bool) -> int:
@@ -78,11 +87,27 @@ class Ingestion:
 
     def _bring_in(self, found: Found, begin: float, *, wait: bool) -> int:
         lake = self.call.lake()
-        offered = _offer(lake, found.offers)
+        offered = _offer(lake, [self._ordered(offer) for offer in found.offers])
+        self._reorder(lake, offered)
         known = _states(lake, offered)
         tally = self._work(lake, offered, known) if wait else Tally()
         products = self._products(found.offers, offered, known, _states(lake, offered))
         return self._say(products, found, tally, seconds=time.monotonic() - begin, wait=wait)
+
+    def _ordered(self, offer: Offer) -> Offer:
+        """With the options; what is to be clipped or resampled can't stay where it is."""
+        return offer if self.options is None else replace(offer, options=self.options, transfer="copy")
+
+    def _reorder(self, lake: Lake, offered: Sequence[Offered]) -> None:
+        """What was known before this call is converted with these options, if it waits or was kept aside; all of it when told so."""
+        known = [o.granule_id for o in offered if o.outcome == "known"]
+        if not known or (self.options is None and not self.again):
+            return
+        with lake.connect(name="eolake ingest") as connection:
+            if self.again:
+                granules.reorder(connection, known, options=self.options, states=(*WAITING, *DONE), same=True)
+            else:
+                granules.reorder(connection, known, options=self.options, states=WAITING)
 
     def _work(self, lake: Lake, offered: Sequence[Offered], known: Mapping[int, Granule]) -> Tally:
         """Work on what waits; what was done before this call is only told."""
@@ -113,11 +138,19 @@ class Ingestion:
             name=after.name,
             path=after.source,
             outcome=outcome,
-            reason=after.reason,
+            reason=after.reason or self._otherwise(outcome, after),
             collection=after.collection,
             items=done.items if done else (),
             seconds=round(sum(done.seconds.values()), 3) if done else 0,
         )
+
+    def _otherwise(self, outcome: str, granule: Granule) -> str | None:
+        """Why a product that is there is not what the options say."""
+        if outcome != "unchanged" or self.options is None or granule.options == self.options:
+            return None
+        if granule.transfer == "reference":
+            return "it is published where it is, which can't be clipped or resampled"
+        return f"it was converted with other options ({told(granule.options)}); --again converts it with these ({told(self.options)})"
 
     def _say(self, products: Sequence[Product], found: Found, tally: Tally, *, seconds: float, wait: bool) -> int:
         counts = Counter(product.outcome for product in products)

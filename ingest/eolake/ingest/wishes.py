@@ -14,9 +14,11 @@ import click
 from eolake.catalog.durations import Duration
 from eolake.catalog.errors import ConfigError, UsageError
 from eolake.ingest.discovery.feeds import Box, check_bbox, read_area, read_tiles
+from eolake.ingest.options import Document, document, parse_grid, polygon_of
 from eolake.ingest.providers.base import Query
 
 _PART = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)(Z|[+-]\d{2}:\d{2})?)?)?)?")
+_BOX = re.compile(r"[-+.\deE\s]+(?:,[-+.\deE\s]+)*")
 OPEN = frozenset({"", ".."})
 
 
@@ -78,6 +80,47 @@ def wish_options[F: Callable[..., Any]](command: F) -> F:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def conversion_options[F: Callable[..., Any]](command: F) -> F:
+    """`--clip`, `--grid`, `--resampling`, `--unchecked`, `--again`: what `taken_options` reads."""
+    options = (
+        click.option("--clip", metavar="W,S,E,N|FILE", help="Keep only what lies in this box, or in the polygons of a GeoJSON file."),
+        click.option("--grid", metavar="CRS@SIZE", help="Grid for swaths, instead of the collection's: EPSG:3577@300."),
+        click.option(
+            "--resampling", type=click.Choice(["nearest", "bilinear"]), help="Of swaths, instead of the collection's; flags stay nearest."
+        ),
+        click.option("--unchecked", is_flag=True, help="Take products that are not what their manifest says: subsets, repacked files."),
+        click.option("--again", is_flag=True, help="Convert also what is published, with the options that are given now."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def taken_options(options: dict[str, Any]) -> tuple[Document | None, bool]:
+    """The options of the conversion, taken out of what click hands over, and whether to convert again; or UsageError."""
+    clip, grid, resampling, unchecked, again = (options.pop(name) for name in ("clip", "grid", "resampling", "unchecked", "again"))
+    try:
+        lattice = parse_grid(grid) if grid is not None else None
+    except ValueError as error:
+        raise UsageError(f"--grid {grid}: {error}") from None
+    area = parse_clip(clip) if clip is not None else None
+    return document(clip=area, grid=lattice, resampling=resampling, checked=not unchecked), again
+
+
+def parse_clip(text: str) -> Mapping[str, Any]:
+    """GeoJSON polygons of `W,S,E,N` or of a GeoJSON file; UsageError otherwise."""
+    if _BOX.fullmatch(text):
+        try:
+            west, south, east, north = (float(part) for part in text.split(","))
+            return polygon_of(check_bbox((west, south, east, north)))
+        except ValueError:
+            raise UsageError(f"--clip {text}: write west,south,east,north in degrees, south < north; or name a GeoJSON file") from None
+    try:
+        return read_area(Path(text), "--clip")
+    except ConfigError as error:
+        raise UsageError(str(error)) from None
 
 
 def parse_interval(text: str) -> tuple[datetime | None, datetime | None]:

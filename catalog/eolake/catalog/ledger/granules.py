@@ -62,6 +62,8 @@ class Offer:
     """Percent."""
     detail: Mapping[str, Any] = field(default_factory=dict)
     """What its provider needs to find its bytes again; never a secret."""
+    options: Mapping[str, Any] | None = None
+    """How it is to be converted; None: as always, or as it was ordered before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,7 @@ class Granule:
     fetched_on: str | None
     """The machine that has its bytes on a local disk."""
     rank: tuple[int | str, ...] = ()
+    options: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Granule:
@@ -307,6 +310,17 @@ def retry(
     }
     rows = connection.execute(SQL["select_retry" if dry_run else "retry"], parameters).fetchall()
     return [row["name"] for row in rows]
+
+
+def reorder(
+    connection: Executor, ids: Sequence[int], *, options: Mapping[str, Any] | None, states: Sequence[str], same: bool = False
+) -> set[int]:
+    """Let granules that are in one of these states be converted with other options; the numbers of those taken.
+
+    `same`: also those that have these options already. Those that wait for their turn go on waiting; the others wait again from their
+    first attempt, as they were first offered. What is published stays so until it is replaced. Never one that is published by reference."""
+    given = {"ids": list(ids), "options": Jsonb(options) if options is not None else None, "states": list(states), "same": same}
+    return {row["granule_id"] for row in connection.execute(SQL["reorder"], given)}
 
 
 def get(connection: Executor, ids: Sequence[int]) -> list[Granule]:

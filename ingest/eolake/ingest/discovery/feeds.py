@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PositiveInt, StringConstraints, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, PositiveInt, StringConstraints, ValidationError, field_validator, model_validator
 
 from eolake.catalog.errors import ConfigError
+from eolake.catalog.ledger.granules import Offer
 from eolake.catalog.settings import Model, Settings
+from eolake.ingest.options import Document, document, parse_grid, polygon_of
 from eolake.ingest.providers.base import Query
 from eolake.ingest.providers.footprints import normalise
 
@@ -60,10 +62,17 @@ class Feed:
     priority: int = 1
     """0: before all others of the provider."""
     transfer: Literal["copy", "reference"] | None = None
+    options: Mapping[str, Any] | None = None
+    """How its products are converted, if not as always."""
 
     def query(self, since: datetime, until: datetime) -> Query:
         """What to ask for of a time of publication. What a filter drops is to be counted, so only place and collection narrow it."""
         return Query(collection=self.collection, since=since, until=until, bbox=self.bbox, area=self.area, tiles=self.tiles)
+
+    def order(self, offer: Offer) -> Offer:
+        """What a provider has, as this feed wants it. With options it is always a copy: what stays where it is can't be clipped."""
+        transfer = "copy" if self.options else self.transfer or offer.transfer
+        return replace(offer, feed=self.name, collection=self.collection, priority=self.priority, transfer=transfer, options=self.options)
 
 
 class FeedSection(Model):
@@ -83,6 +92,12 @@ class FeedSection(Model):
     timeliness: Annotated[str, StringConstraints(to_upper=True, pattern="^[A-Za-z]{2,3}$")] | None = None
     priority: PositiveInt | Literal[0] = 1
     transfer: Literal["copy", "reference"] | None = None
+    clip: bool | Path = False
+    """Keep only what lies in the feed's bbox or area (true), or in the polygons of a GeoJSON file, relative to eolake.toml."""
+    grid: str | None = None
+    """For swaths: `EPSG:3577@300`."""
+    resampling: Literal["nearest", "bilinear"] | None = None
+    """Of swaths."""
 
     @model_validator(mode="after")
     def _place(self) -> Self:
@@ -90,7 +105,18 @@ class FeedSection(Model):
             raise ValueError("bbox and area exclude each other")
         if self.bbox is not None:
             check_bbox(self.bbox)
+        if self.clip is True and self.bbox is None and self.area is None:
+            raise ValueError("clip = true keeps what lies in the feed's bbox or area, and it has neither; name a GeoJSON file instead")
+        if self.transfer == "reference" and (self.clip or self.grid or self.resampling):
+            raise ValueError('what is published where it is (transfer = "reference") can\'t be clipped or resampled')
         return self
+
+    @field_validator("grid")
+    @classmethod
+    def _grid(cls, text: str | None) -> str | None:
+        if text is not None:
+            parse_grid(text)
+        return text
 
 
 def check_bbox(bbox: Box) -> Box:
@@ -117,9 +143,20 @@ def get_feed(settings: Settings, name: str) -> Feed:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc'][:1]))}: {fault['msg']}".removeprefix(": ") for fault in error.errors())
         raise ConfigError(f"[feeds.{name}] {faults}") from error
     where = f"[feeds.{name}]"
-    plain = section.model_dump(exclude={"area", "tiles"})
+    plain = section.model_dump(exclude={"area", "tiles", "clip", "grid", "resampling"})
     area = read_area(settings.root / section.area, where) if section.area is not None else None
-    return Feed(name=name, **plain, area=area, tiles=read_tiles(section.tiles, settings.root, where))
+    tiles = read_tiles(section.tiles, settings.root, where)
+    return Feed(name=name, **plain, area=area, tiles=tiles, options=_options(section, area, settings.root, where))
+
+
+def _options(section: FeedSection, area: Mapping[str, Any] | None, root: Path, where: str) -> Document | None:
+    clip = None
+    if isinstance(section.clip, Path):
+        clip = read_area(root / section.clip, f"{where} clip")
+    elif section.clip:
+        clip = area if section.bbox is None else polygon_of(section.bbox)
+    grid = parse_grid(section.grid) if section.grid is not None else None
+    return document(clip=clip, grid=grid, resampling=section.resampling)
 
 
 def all_feeds(settings: Settings) -> tuple[Feed, ...]:

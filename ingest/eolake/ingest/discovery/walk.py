@@ -210,9 +210,7 @@ class _Walk:
             self.report.filtered[reason] += 1
             return []
         self.report.wanted += 1
-        feed = self.feed
-        transfer = feed.transfer or offer.transfer
-        return [replace(offer, feed=feed.name, collection=feed.collection, priority=feed.priority, transfer=transfer)]
+        return [self.feed.order(offer)]
 
     def _fresh(self, since: datetime, until: datetime, known: set[str]) -> Iterator[Offer]:
         """The provider's products of a window, each once; of several days of sensing the first counts."""

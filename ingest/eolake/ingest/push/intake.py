@@ -74,7 +74,7 @@ class _Standing:
 
     def order(self, offer: Offer) -> Offer:
         feed = self.feed
-        return replace(offer, feed=feed.name, collection=feed.collection, priority=feed.priority, transfer=feed.transfer or offer.transfer)
+        return feed.order(offer)
 
 
 class Intake:

@@ -25,24 +25,18 @@ class Options:
     checked: bool = True
     """False: the product is taken although it may not be what its manifest says (a subset, files that were packed again)."""
 
-    def document(self) -> dict[str, Any] | None:
-        """As the ledger keeps them: what differs from the defaults; None when nothing does."""
-        values = {
-            "clip": self.clip,
-            "grid": self.grid.model_dump(exclude_defaults=True) if self.grid else None,
-            "resampling": self.resampling,
-            "checked": None if self.checked else False,
-        }
-        return {key: value for key, value in values.items() if value is not None} or None
-
     @classmethod
     def of(cls, document: Mapping[str, Any] | None) -> Options:
-        """From what `document` made."""
+        """From the document that the ledger keeps (`eolake.ingest.options`)."""
         values = dict(document or {})
         return cls(**values | {"grid": Grid.model_validate(values["grid"])} if "grid" in values else values)
 
 
 DEFAULT = Options()
+CLIP = "eolake:clip"
+"""The property of an item that has the area it was clipped to. A sensor that clips by itself (swaths) sets it to `options.clip`."""
+UNCHECKED = "eolake:unchecked"
+"""The property of an item whose product was taken without a look at its manifest."""
 
 
 class Sensor(Protocol):
@@ -68,3 +62,12 @@ class Recogniser(Protocol):
 
     def recognise(self, files: Iterable[str]) -> str | None:
         """The name of the product whose files have these base names; None when they are not a product."""
+
+
+@runtime_checkable
+class Gatherer(Protocol):
+    """A sensor some of whose products are loose files that lie in a folder beside others: each file's name begins with its product's."""
+
+    def gather(self, files: Iterable[str]) -> Mapping[str, list[str]]:
+        """The products among the files of one folder: their base names by the name of the product. `open` is then called with the
+        folder and that name, where nothing lies."""

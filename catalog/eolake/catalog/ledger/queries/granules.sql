@@ -84,12 +84,12 @@ with offered as (
     select * from jsonb_to_recordset(%(offers)s::jsonb)
         as o(provider text, id text, name text, source text, size bigint, fingerprint text, state text, collection text, scene_key text,
              rank jsonb, feed text, priority smallint, transfer text, published timestamptz, modified timestamptz, start_at timestamptz,
-             end_at timestamptz, footprint jsonb, cloud_cover double precision, detail jsonb)
+             end_at timestamptz, footprint jsonb, cloud_cover double precision, detail jsonb, options jsonb)
 ), inserted as (
     insert into eolake.granule (provider, id, name, source, size, fingerprint, state, offered_as, collection, scene_key, rank, feed, priority, transfer,
-                                published, modified, start_at, end_at, footprint, cloud_cover, detail)
+                                published, modified, start_at, end_at, footprint, cloud_cover, detail, options)
     select o.provider, o.id, o.name, o.source, o.size, o.fingerprint, o.state, o.state, o.collection, o.scene_key, o.rank, o.feed, o.priority,
-           o.transfer, o.published, o.modified, o.start_at, o.end_at, o.footprint, o.cloud_cover, o.detail
+           o.transfer, o.published, o.modified, o.start_at, o.end_at, o.footprint, o.cloud_cover, o.detail, nullif(o.options, 'null')
     from offered o
     where not exists (select from eolake.granule g where g.provider = o.provider and g.id = o.id)
     order by o.provider, o.id
@@ -102,7 +102,7 @@ with offered as (
         published = o.published, modified = o.modified, start_at = o.start_at, end_at = o.end_at, footprint = o.footprint,
         cloud_cover = o.cloud_cover, detail = o.detail, superseded_by = null, waits_for = null, offered_as = o.state,
         scene_key = coalesce(o.scene_key, g.scene_key), rank = case when o.scene_key is null then g.rank else o.rank end,
-        feed = coalesce(g.feed, o.feed)
+        feed = coalesce(g.feed, o.feed), options = coalesce(nullif(o.options, 'null'), g.options)
     from offered o
     where g.provider = o.provider and g.id = o.id and g.fingerprint <> o.fingerprint
       and not exists (select from eolake.file f where f.granule_id = g.granule_id and strpos(o.fingerprint, ':') > 0
@@ -215,6 +215,25 @@ where state = any(%(states)s) and (%(part)s::text is null or strpos(lower(reason
       and (%(since)s::timestamptz is null or coalesce(published, offered_at) >= %(since)s)
       and (%(until)s::timestamptz is null or coalesce(published, offered_at) < %(until)s)
 order by name;
+
+-- name: reorder
+-- Granules in one of these states that were converted, or are to be, with other options; none that is published by reference.
+with chosen as (
+    update eolake.granule
+    set options = %(options)s::jsonb, state = case when state in ('queued', 'fetched') then state else offered_as end,
+        attempts = case when state in ('queued', 'fetched') then attempts else 0 end,
+        faults = case when state in ('queued', 'fetched') then faults else 0 end,
+        reason = case when state in ('queued', 'fetched') then reason end, step = case when state in ('queued', 'fetched') then step end,
+        next_try = case when state in ('queued', 'fetched') then next_try else eolake.clock() end,
+        waits_for = case when state in ('queued', 'fetched') then waits_for end, superseded_by = null, changed_at = eolake.clock()
+    where granule_id = any(%(ids)s) and state = any(%(states)s) and transfer = 'copy'
+      and (%(same)s or options is distinct from %(options)s::jsonb)
+    returning granule_id
+), noted as (
+    insert into eolake.event (kind, granule_id, detail)
+    select 'reordered', granule_id, jsonb_build_object('options', %(options)s::jsonb) from chosen
+)
+select granule_id from chosen;
 
 -- name: get
 select * from eolake.granule where granule_id = any(%(ids)s) order by granule_id;

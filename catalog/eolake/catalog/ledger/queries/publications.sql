@@ -189,16 +189,16 @@ on conflict (one) do update set store_url = excluded.store_url where place.store
 -- name: origin
 -- What a lease works on, for the record beside the objects.
 select jsonb_build_object('granule', to_jsonb(o)) as origin
-from (select provider, id, name, source, size, fingerprint from eolake.granule where %(kind)s = 'granule' and granule_id = %(id)s) o
+from (select provider, id, name, source, size, fingerprint, options from eolake.granule where %(kind)s = 'granule' and granule_id = %(id)s) o
 union all
 select jsonb_build_object('run', to_jsonb(o))
 from (select analysis, parameters, code_version, fence from eolake.run where %(kind)s = 'run' and run_id = %(id)s) o;
 
 -- name: restore_granule
 -- A granule whose scene is in the store, as the record beside it says.
-insert into eolake.granule (provider, id, name, source, size, fingerprint, state, fence, collection, scene_key, rank)
-select o.provider, o.id, o.name, o.source, o.size, o.fingerprint, 'published', %(revision)s, %(collection)s, %(scene_key)s, %(rank)s
-from jsonb_to_record(%(origin)s::jsonb) as o(provider text, id text, name text, source text, size bigint, fingerprint text)
+insert into eolake.granule (provider, id, name, source, size, fingerprint, options, state, fence, collection, scene_key, rank)
+select o.provider, o.id, o.name, o.source, o.size, o.fingerprint, nullif(o.options, 'null'), 'published', %(revision)s, %(collection)s, %(scene_key)s, %(rank)s
+from jsonb_to_record(%(origin)s::jsonb) as o(provider text, id text, name text, source text, size bigint, fingerprint text, options jsonb)
 on conflict (provider, id) do update set state = 'published', reason = null, collection = excluded.collection,
     fence = greatest(granule.fence, excluded.fence)
 returning granule_id as id;

@@ -12,7 +12,7 @@ import numpy as np
 from affine import Affine
 
 from eolake.catalog import declaration, safe
-from eolake.catalog.draft import Band, Pixels
+from eolake.catalog.draft import Band, Frame, Pixels
 from eolake.catalog.errors import BadProduct
 from eolake.ingest.sensors.sentinel2.layout import DRIVERS, RESOLUTION
 from eolake.ingest.sensors.sentinel2.metadata import BAND_CODES, TileMetadata
@@ -101,7 +101,14 @@ def grid(tile: TileMetadata, resolution: int, profile: safe.RasterProfile, path:
 
 def draft_bands(found: Mapping[str, Source]) -> dict[str, Band]:
     """The bands of a draft; nothing is decoded yet."""
-    return {name: Band(read=partial(read, source), properties=_properties(source)) for name, source in found.items()}
+    return {
+        name: Band(read=partial(read, source), properties=_properties(source), frame=partial(_frame, source))
+        for name, source in found.items()
+    }
+
+
+def _frame(source: Source) -> Frame:
+    return Frame(shape=source.shape, transform=source.transform, crs=source.crs)
 
 
 def _properties(source: Source) -> dict[str, Any]:
