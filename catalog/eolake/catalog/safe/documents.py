@@ -67,13 +67,17 @@ def read_json(path: Path, limit: int = DOCUMENT_BYTES) -> Any:
 
 def parse_xml(path: Path, limit: int = DOCUMENT_BYTES) -> Element:
     """The root element. A DTD, an entity or too many elements are UnsafeProduct; broken XML is BadProduct."""
-    content = read_bytes(path, limit)
-    if content.count(b"<") > XML_NODES:
-        raise UnsafeProduct(f"{path} has more than {XML_NODES:,} XML nodes")
+    return xml_root(read_bytes(path, limit), str(path))
+
+
+def xml_root(content: bytes | str, what: str) -> Element:
+    """The root element of a document that is in memory already, such as an answer; errors as of `parse_xml`, naming `what`."""
+    if content.count(b"<" if isinstance(content, bytes) else "<") > XML_NODES:  # type: ignore[arg-type] # each its own kind
+        raise UnsafeProduct(f"{what} has more than {XML_NODES:,} XML nodes")
     try:
         root: Element = Defused.fromstring(content, forbid_dtd=True, forbid_entities=True, forbid_external=True)
     except DefusedXmlException as error:
-        raise UnsafeProduct(f"{path} holds a DTD or entities, which product metadata never needs: {error}") from error
+        raise UnsafeProduct(f"{what} holds a DTD or entities, which product metadata never needs: {error}") from error
     except (ParseError, LookupError, ValueError) as error:
-        raise BadProduct(f"{path} is not valid XML: {error}") from error
+        raise BadProduct(f"{what} is not valid XML: {error}") from error
     return root

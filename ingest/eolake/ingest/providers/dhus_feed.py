@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element
 
 import orjson
 
+from eolake.catalog.errors import BadProduct
 from eolake.ingest.faults import Kind, ProviderFault
 from eolake.ingest.providers.odata import parse_time
 
@@ -208,13 +209,12 @@ def _json(body: bytes) -> Any:
 
 def _root(body: bytes) -> Element | None:
     """The root of XML without DTD; None when it is something else."""
-    from defusedxml import DefusedXmlException, ElementTree
+    from eolake.catalog.safe.documents import xml_root
 
     try:
-        root: Element = ElementTree.fromstring(body, forbid_dtd=True)
-    except (DefusedXmlException, ParseError, LookupError, ValueError):
+        return xml_root(body, "an answer")
+    except BadProduct:
         return None
-    return root
 
 
 def _strange(body: bytes) -> ProviderFault:

@@ -10,9 +10,9 @@ from email.utils import parsedate_to_datetime
 from html.parser import HTMLParser
 from typing import Any, override
 from urllib.parse import quote, unquote, urljoin, urlsplit
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element
 
-from eolake.catalog.errors import ConfigError
+from eolake.catalog.errors import BadProduct, ConfigError
 from eolake.ingest.faults import Kind, ProviderFault
 from eolake.ingest.logins.base import Login
 from eolake.ingest.providers.api import Answer, Api, host_of, shown
@@ -181,11 +181,11 @@ def _with_text(item: Item, text: str) -> Item:
 
 
 def _bucket_page(body: bytes, base: str) -> _Page:
-    from defusedxml import DefusedXmlException, ElementTree
+    from eolake.catalog.safe.documents import xml_root
 
     try:
-        root: Element = ElementTree.fromstring(body, forbid_dtd=True)
-    except (DefusedXmlException, ParseError, ValueError) as error:
+        root = xml_root(body, "a listing")
+    except BadProduct as error:
         raise ProviderFault(f"{shown(base)} answered no listing of a bucket", Kind.TRANSIENT, host=host_of(base)) from error
     space = root.tag.partition("}")[0] + "}" if root.tag.startswith("{") else ""
     items = [item for element in root.iter(f"{space}Contents") if (item := _object(element, space)) is not None]

@@ -11,7 +11,9 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element
+
+from eolake.catalog.errors import BadProduct
 
 if TYPE_CHECKING:
     from shapely import LineString, Polygon
@@ -43,7 +45,7 @@ def normalise(value: object) -> Mapping[str, Any] | None:
             geometry = _read(value)
             parts = [piece for part in _flat(geometry) for piece in _on_map(part)] if geometry is not None else []
             return _document(_apart(parts))
-    except (shapely.errors.ShapelyError, ParseError, ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+    except (shapely.errors.ShapelyError, BadProduct, ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         return None
 
 
@@ -89,12 +91,13 @@ def _depth(text: str) -> int:
 def _from_gml(text: str) -> BaseGeometry | None:
     """Polygons of a GML text; a prefix without a declaration happens."""
     import shapely
-    from defusedxml import DefusedXmlException, ElementTree
+
+    from eolake.catalog.safe.documents import xml_root
 
     wrapped = f'<gml:all xmlns:gml="{GML}">{PROLOG.sub("", text)}</gml:all>'
     try:
-        root: Element = ElementTree.fromstring(wrapped, forbid_dtd=True)
-    except DefusedXmlException:
+        root = xml_root(wrapped, "a footprint")
+    except BadProduct:
         return None
     polygons = [_gml_polygon(element) for element in root.iter() if _local(element) == "Polygon"]
     return shapely.MultiPolygon(polygons) if polygons else None
