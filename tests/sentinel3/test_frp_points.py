@@ -294,3 +294,14 @@ def test_a_raster_where_a_list_should_be_is_refused(tmp_path: Path) -> None:
     product, source = collection()
     with pytest.raises(BadProduct, match="longitude is no list but has 2 dimensions"):
         add(product, source, {"FRP_in.nc": path}, lambda _: swath(), tmp_path)
+
+
+def test_lists_that_only_night_passes_have_stand_beside(tmp_path: Path) -> None:
+    product, source = collection()
+    rows = fires((149.3, -33.2, 12.5))
+    rows["FRP_SWIR"] = [3.5]
+    files = {name: write(tmp_path / name, rows) for name in ("FRP_in.nc", "FRP_an.nc")}
+    made = add(product, source, files, lambda _: swath(), tmp_path)
+    assert set(made.attachments) == {"fires", "fires_swir_a"}
+    assert geopandas.read_parquet(made.attachments["fires_swir_a"].path)["frp_swir"].tolist() == [3.5]
+    assert made.properties["eolake:fire_count"] == 1, "they are the same fires"
