@@ -97,7 +97,7 @@ def loose_files(path: Path, limits: Limits = Limits()) -> dict[str, tuple[Path, 
     found: dict[str, tuple[Path, int]] = {}
     with os.scandir(path.parent.resolve()) as entries:
         for entry in entries:
-            if not entry.name.startswith(path.name) or entry.name[len(path.name)].isalnum():
+            if not entry.name.startswith(path.name) or entry.name[len(path.name) :][:1].isalnum():
                 continue
             if not entry.is_file(follow_symlinks=False):
                 raise UnsafeProduct(f"{entry.path} is refused: it is a link, a folder or another thing that is not a plain file")

@@ -12,9 +12,10 @@ from pathlib import Path
 from eolake.catalog.errors import ConfigError, UsageError
 from eolake.catalog.ledger.granules import Granule, Offer
 from eolake.catalog.safe import product_name
+from eolake.catalog.safe.product import loose_files
 from eolake.ingest.logins.base import Login
 from eolake.ingest.providers.base import Change, Part, ProviderConfig, Query
-from eolake.ingest.sensors import identify
+from eolake.ingest.sensors import gather, identify
 
 NAME = "folder"
 DEPTH = 8
@@ -72,7 +73,7 @@ def look(paths: Sequence[Path]) -> Found:
     strange = [repr(str(path)) for path in paths if not _writable(path)]
     if strange:
         raise UsageError(f"a name that is not UTF-8: {', '.join(strange)}; rename it")
-    absent = [str(path) for path in paths if not path.exists()]
+    absent = [str(path) for path in paths if not there(path)]
     if absent:
         raise UsageError(f"there is nothing at {', '.join(absent)}")
     offers: dict[str, Offer] = {}
@@ -87,7 +88,15 @@ def look(paths: Sequence[Path]) -> Found:
     return Found(offers=tuple(offers.values()), skipped=tuple(skipped[path] for path in sorted(skipped)))
 
 
+def there(path: Path) -> bool:
+    """Whether something lies at a path: a file, a folder, or loose files whose names begin with its name."""
+    return path.exists() or bool(loose_files(path))
+
+
 def _look(path: Path) -> tuple[list[Offer], list[Skipped]]:
+    loose = None if path.is_dir() else _loose_product(path)
+    if loose is not None:
+        return [_offer(path.with_name(loose), loose)], []
     name = _product(path)
     if name is not None:
         return [_offer(path, name)], []
@@ -99,9 +108,14 @@ def _look(path: Path) -> tuple[list[Offer], list[Skipped]]:
 
 def _walk(folder: Path, depth: int) -> tuple[list[Offer], list[Skipped]]:
     """Products below a folder that is none itself, without looking into products."""
-    products: list[Offer] = []
+    entries = sorted(folder.iterdir())
+    loose = _gathered([entry.name for entry in entries if _unwanted(entry, depth) is None and entry.is_file()])
+    members = {file for files in loose.values() for file in files}
+    products = [_offer(folder / name, name) for name in loose]
     skipped: list[Skipped] = []
-    for entry in sorted(folder.iterdir()):
+    for entry in entries:
+        if entry.name in members:
+            continue
         try:
             below, others = _enter(entry, depth)
         except OSError as error:
@@ -154,6 +168,21 @@ def _product(path: Path) -> str | None:
     return found[1] if found else None
 
 
+def _gathered(files: Sequence[str]) -> Mapping[str, list[str]]:
+    """Products of loose files, by name."""
+    try:
+        return gather(files)
+    except ConfigError:
+        return {}  # a sensor that does not load might know them: they are offered file by file, or not at all
+
+
+def _loose_product(path: Path) -> str | None:
+    """The name of the product of loose files that is named by one of its files, or by its own name."""
+    if path.is_file():
+        return next(iter(_gathered([path.name])), None) if not path.is_symlink() else None
+    return path.name if path.name in _gathered(list(loose_files(path))) else None
+
+
 def _offer(path: Path, name: str, *, deep: bool = True) -> Offer:
     size, fingerprint = _fingerprint(path, deep=deep)
     return Offer(provider=NAME, id=str(path), name=name, source=str(path), fingerprint=fingerprint, size=size, state="fetched")
@@ -170,6 +199,11 @@ def _fingerprint(path: Path, *, deep: bool) -> tuple[int, str]:
 
 def _files(path: Path, *, deep: bool) -> Iterator[tuple[str, int, int]]:
     """(relative name, bytes, modification time in ns) of each file."""
+    loose = loose_files(path)
+    for name, (file, size) in loose.items():
+        yield name, size, file.stat().st_mtime_ns
+    if loose:
+        return
     if not path.is_dir():
         status = path.stat()
         yield path.name, status.st_size, status.st_mtime_ns

@@ -6,6 +6,7 @@ A sensor is one module and one entry point of the group `eolake.sensors`, ours o
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -13,9 +14,9 @@ from typing import Never
 
 from eolake.catalog import safe
 from eolake.catalog.errors import ConfigError
-from eolake.ingest.sensors.base import Recogniser, Sensor
+from eolake.ingest.sensors.base import Gatherer, Recogniser, Sensor
 
-__all__ = ["Recogniser", "Sensor", "find_sensor", "get_sensor", "identify", "sensor_names"]
+__all__ = ["Gatherer", "Recogniser", "Sensor", "find_sensor", "gather", "get_sensor", "identify", "sensor_names"]
 
 GROUP = "eolake.sensors"
 
@@ -68,6 +69,22 @@ def identify(path: Path) -> tuple[Sensor, str] | None:
         if found is not None:
             return sensor, found
     return None if not broken else _raise(broken)
+
+
+def gather(files: Sequence[str]) -> dict[str, list[str]]:
+    """The products that lie as loose files in one folder, by name, with their files; `files`: the base names of all files in it.
+
+    A file belongs to one product: that of the first sensor that wants it. Broken plug-ins: as `find_sensor`."""
+    found: dict[str, list[str]] = {}
+    left = list(files)
+    sensors, broken = _sensors()
+    for sensor in sensors:
+        if isinstance(sensor, Gatherer):
+            products = {name: names for name, names in sensor.gather(left).items() if name not in found}
+            taken = {name for names in products.values() for name in names}
+            left = [name for name in left if name not in taken]
+            found |= products
+    return found if found or not broken else _raise(broken)
 
 
 def _sensors() -> tuple[list[Sensor], list[ConfigError]]:
