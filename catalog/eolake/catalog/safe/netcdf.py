@@ -1,8 +1,13 @@
-"""NetCDF from products: NetCDF-4 as the HDF5 it is, nothing outside of the file, sizes looked at before a value is read."""
+"""NetCDF from products: NetCDF-4 as the HDF5 it is, nothing outside of the file, sizes looked at before a value is read.
+
+What HDF5 itself allocates while it unpacks a chunk is not known beforehand: there the memory of the process is the limit
+(`process.confine`). Its library is large and reads damaged files: it runs in converter processes only.
+"""
 
 from __future__ import annotations
 
 import math
+import mmap
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,17 +18,40 @@ from typing import Any
 import numpy as np
 
 from eolake.catalog.errors import BadProduct, UnsafeProduct
+from eolake.catalog.safe import classic
 from eolake.catalog.safe.documents import open_regular
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
-CLASSIC = (b"CDF\x01", b"CDF\x02")
-VARIABLE_BYTES = 4 << 30
-"""Of one decoded variable."""
-VARIABLES = 10_000
+READ_BYTES = 4 << 30
+"""Decoded at once."""
+CHUNK_BYTES = 1 << 30
+"""Of one chunk, which HDF5 decodes whole."""
+ENTRIES = 10_000
+"""Groups, variables and types in a file; and attributes of one of them."""
 DEPTH = 16
 """Groups within groups."""
+RANK = 32
+"""Dimensions of a variable."""
+ATTRIBUTE_BYTES = 16 << 20
+TEXTS = 1_000
+"""Values of an attribute of text, each of which may be as long as the file."""
+FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf"}
+"""Built into every HDF5 library or h5py: what others need is a plug-in, code from elsewhere."""
 
 Window = tuple[slice | int, ...]
+HDF5_ERRORS = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    KeyError,
+    TypeError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    SystemError,
+    AssertionError,
+)
+"""What h5py says of damaged files; AttributeError and SystemError where HDF5 gives it less than it asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +117,7 @@ def open_netcdf(path: Path) -> Iterator[Netcdf]:
     if first == HDF5:
         with _hdf5(path) as opened:
             yield opened
-    elif first[:4] in CLASSIC:
+    elif first[:3] == b"CDF":
         with _classic(path) as opened:
             yield opened
     else:
@@ -115,10 +143,22 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _check_size(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    size = math.prod(shape) * dtype.itemsize
-    if size > VARIABLE_BYTES:
+def _check_window(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], window: Window) -> None:
+    """UnsafeProduct when more is to be read than any product has at once; BadProduct when there are fewer dimensions."""
+    if len(window) > len(shape):
+        raise BadProduct(f"{path}: variable {name!r} has {len(shape)} dimensions, not {len(window)}")
+    counts = [_count(part, length) for part, length in zip(window, shape, strict=False)]
+    size = math.prod([*counts, *shape[len(window) :]]) * dtype.itemsize
+    if size > READ_BYTES:
         raise UnsafeProduct(f"{path}: variable {name!r} declares {size:,} bytes, more than any product has")
+
+
+def _count(part: slice | int, length: int) -> int:
+    """How many indices that is; `len(range())` ends at 2^63."""
+    if not isinstance(part, slice):
+        return 1
+    start, stop, step = part.indices(length)
+    return max(0, -(-(stop - start) // step))
 
 
 # --- NetCDF-4 ---
@@ -130,67 +170,126 @@ def _hdf5(path: Path) -> Iterator[Netcdf]:
 
     try:
         opened = h5py.File(path, "r", locking=False)
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
+    except HDF5_ERRORS as error:
         raise BadProduct(f"{path} can not be opened as NetCDF-4: {error}") from error
     with opened as file:
         try:
-            attributes = _attributes(file)
-            variables = dict(_datasets(path, file, "", 0))
-        except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+            walk = _Walk(path=path)
+            walk.look(file, "", 0)
+            attributes = _attributes(path, file, "/")
+        except HDF5_ERRORS as error:
             raise BadProduct(f"{path} is damaged: {error}") from error
-        yield Netcdf(path=path, attributes=attributes, variables=variables)
+        yield Netcdf(path=path, attributes=attributes, variables=walk.variables)
 
 
-def _attributes(place: Any) -> dict[str, Any]:
-    import h5py
+@dataclass(slots=True, kw_only=True)
+class _Walk:
+    """Through the groups of a file; only hard links are followed, so that nothing leads out of it, and each group once."""
 
-    found = {}
-    for key in place.attrs:
-        kind = place.attrs.get_id(key).dtype
-        if h5py.check_ref_dtype(kind) is None and kind.kind != "V" and not (kind.kind == "O" and h5py.check_string_dtype(kind) is None):
-            value = place.attrs[key]
-            if not isinstance(value, h5py.Empty):
-                found[key] = _plain(value)
-    return found
+    path: Path
+    variables: dict[str, Variable] = field(default_factory=dict)
+    groups: set[int] = field(default_factory=set)
+    """Addresses of those that were looked at."""
+    count: int = 0
 
+    def look(self, group: Any, prefix: str, depth: int) -> None:
+        import h5py
 
-def _datasets(path: Path, group: Any, prefix: str, depth: int) -> Iterator[tuple[str, Variable]]:
-    """Variables below a group; only hard links are followed, so that nothing leads out of the file."""
-    import h5py
+        if depth > DEPTH:
+            raise UnsafeProduct(f"{self.path} has groups within groups deeper than {DEPTH}")
+        address = h5py.h5o.get_info(group.id).addr
+        if address in self.groups:
+            raise UnsafeProduct(f"{self.path}: group {prefix!r} is another one too: its links go round in a circle")
+        self.groups.add(address)
+        self.count += len(group)
+        if self.count > ENTRIES:
+            raise UnsafeProduct(f"{self.path} has more than {ENTRIES:,} groups and variables")
+        for name in group:
+            self._entry(group, name, prefix, depth)
 
-    if depth > DEPTH:
-        raise UnsafeProduct(f"{path} has groups within groups deeper than {DEPTH}")
-    if len(group) > VARIABLES:
-        raise UnsafeProduct(f"{path} has more than {VARIABLES:,} entries in one group")
-    for name in group:
+    def _entry(self, group: Any, name: str, prefix: str, depth: int) -> None:
+        import h5py
+
         link = group.get(name, getlink=True)
         if not isinstance(link, h5py.HardLink):
-            raise UnsafeProduct(f"{path}: {prefix + name!r} is refused: it is a {type(link).__name__}, which may lead out of the file")
+            kind = type(link).__name__
+            raise UnsafeProduct(f"{self.path}: {prefix + name!r} is refused: it is a {kind}, which may lead out of the file")
         entry = group[name]
         if isinstance(entry, h5py.Group):
-            yield from _datasets(path, entry, f"{prefix}{name}/", depth + 1)
+            self.look(entry, f"{prefix}{name}/", depth + 1)
         elif isinstance(entry, h5py.Dataset):
-            variable = _variable(path, entry, prefix + name)
+            variable = _variable(self.path, entry, prefix + name)
             if variable is not None:
-                yield variable.name, variable
+                self.variables[variable.name] = variable
+
+
+def _attributes(path: Path, place: Any, name: str) -> dict[str, Any]:
+    """Those that are numbers or text; UnsafeProduct when there are too many or one is too large."""
+    import h5py
+
+    if len(place.attrs) > ENTRIES:
+        raise UnsafeProduct(f"{path}: {name!r} has more than {ENTRIES:,} attributes")
+    found = {}
+    for key in place.attrs:
+        attribute = place.attrs.get_id(key)
+        kind, count = attribute.dtype, math.prod(attribute.shape)
+        text = h5py.check_string_dtype(kind) is not None
+        if kind.kind == "V" or h5py.check_ref_dtype(kind) is not None or (kind.kind == "O" and not text):
+            continue
+        if attribute.get_storage_size() > ATTRIBUTE_BYTES or count * kind.itemsize > ATTRIBUTE_BYTES or (text and count > TEXTS):
+            raise UnsafeProduct(f"{path}: attribute {key!r} of {name!r} has {count:,} values, more than any product's")
+        value = place.attrs[key]
+        if not isinstance(value, h5py.Empty):
+            found[key] = _plain(value)
+    return found
 
 
 def _variable(path: Path, entry: Any, name: str) -> Variable | None:
     """None of what is no variable: a dimension without values, text, compound types."""
     if entry.is_virtual or entry.external:
         raise UnsafeProduct(f"{path}: variable {name!r} is refused: its values lie in another file")
-    if entry.shape is None or entry.dtype.kind not in "iuf" or b"not a netCDF variable" in bytes(entry.attrs.get("NAME", b"")):
+    if entry.shape is None or entry.dtype.kind not in "iuf" or _is_bare_dimension(entry):
         return None
+    _check_storage(path, entry, name)
     dtype = entry.dtype.newbyteorder("=")
-    _check_size(path, name, entry.shape, dtype)
 
     def read(window: Window) -> np.ndarray[Any, Any]:
+        _check_window(path, name, entry.shape, dtype, window)
         try:
             return np.asarray(entry[window] if window else entry[()]).astype(dtype, copy=False)
-        except (OSError, RuntimeError, ValueError) as error:
+        except MemoryError as error:
+            raise UnsafeProduct(f"{path}: variable {name!r} does not fit in memory") from error
+        except HDF5_ERRORS as error:
             raise BadProduct(f"{path}: variable {name!r} can not be decoded: {error}") from error
 
-    return Variable(name=name, shape=entry.shape, dtype=dtype, dimensions=_dimensions(entry), attributes=_attributes(entry), _read=read)
+    attributes = _attributes(path, entry, name)
+    return Variable(name=name, shape=entry.shape, dtype=dtype, dimensions=_dimensions(entry), attributes=attributes, _read=read)
+
+
+def _is_bare_dimension(entry: Any) -> bool:
+    """A dimension without coordinates: netCDF-4 writes it as a variable that has this name."""
+    if "NAME" not in entry.attrs:
+        return False
+    label = entry.attrs.get_id("NAME")
+    return (
+        label.get_storage_size() <= 256 and label.shape in {(), (1,)} and b"not a netCDF variable" in bytes(np.asarray(entry.attrs["NAME"]))
+    )
+
+
+def _check_storage(path: Path, entry: Any, name: str) -> None:
+    """UnsafeProduct when a piece of it can't be decoded within bounds or by the library alone."""
+    chunk = math.prod(entry.chunks or ()) * entry.dtype.itemsize
+    if chunk > CHUNK_BYTES or entry.ndim > RANK:
+        raise UnsafeProduct(f"{path}: variable {name!r} has chunks of {chunk:,} bytes in {entry.ndim} dimensions, more than any product")
+    properties = entry.id.get_create_plist()
+    filters = [properties.get_filter(number)[0] for number in range(properties.get_nfilters())]
+    strange = [str(number) for number in filters if number not in FILTERS]
+    if strange:
+        raise UnsafeProduct(
+            f"{path}: variable {name!r} is packed with the filter {', '.join(strange)}, for which code from elsewhere is needed"
+        )
+    if len(filters) != len(set(filters)):
+        raise UnsafeProduct(f"{path}: variable {name!r} is packed twice with the same filter: a decompression bomb")
 
 
 def _dimensions(entry: Any) -> tuple[str, ...]:
@@ -205,28 +304,29 @@ def _dimensions(entry: Any) -> tuple[str, ...]:
 
 @contextmanager
 def _classic(path: Path) -> Iterator[Netcdf]:
-    from scipy.io import netcdf_file
-
-    try:
-        opened = netcdf_file(path, "r", mmap=False, maskandscale=False)
-    except (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, OverflowError, MemoryError) as error:
-        raise BadProduct(f"{path} can not be opened as classic NetCDF: {error}") from error
-    with opened as file:
-        variables = {name: _classic_variable(path, name, entry) for name, entry in file.variables.items() if entry.data.dtype.kind in "iuf"}
-        yield Netcdf(path=path, attributes=_attached(file), variables=variables)
+    with os.fdopen(open_regular(path), "rb") as file:
+        header = classic.read_header(file, path)
+        values = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    found = {name: _classic_variable(path, values, name, entry) for name, entry in header.variables.items()}
+    attributes = {key: _plain(value) for key, value in header.attributes.items()}
+    yield Netcdf(path=path, attributes=attributes, variables={name: entry for name, entry in found.items() if entry})
 
 
-def _classic_variable(path: Path, name: str, entry: Any) -> Variable:
-    dtype = entry.data.dtype.newbyteorder("=")
-    _check_size(path, name, entry.shape, dtype)
+def _classic_variable(path: Path, values: mmap.mmap, name: str, entry: classic.Entry) -> Variable | None:
+    """None of text."""
+    if entry.dtype.kind not in "iuf":
+        return None
+    dtype = entry.dtype.newbyteorder("=")
 
     def read(window: Window) -> np.ndarray[Any, Any]:
-        return np.asarray(entry.data[window] if window else entry.data).astype(dtype)
+        _check_window(path, name, entry.shape, dtype, window)
+        if 0 in entry.shape:
+            return np.empty(entry.shape, dtype)[window]
+        stored: np.ndarray[Any, Any] = np.ndarray(entry.shape, entry.dtype, values, entry.begin, entry.strides)
+        try:
+            return np.asarray(stored[window]).astype(dtype)
+        except IndexError as error:
+            raise BadProduct(f"{path}: variable {name!r} has no such values: {error}") from error
 
-    return Variable(
-        name=name, shape=tuple(entry.shape), dtype=dtype, dimensions=tuple(entry.dimensions), attributes=_attached(entry), _read=read
-    )
-
-
-def _attached(place: Any) -> dict[str, Any]:
-    return {key: _plain(value) for key, value in place._attributes.items()}  # noqa: SLF001 - scipy has no other list of them
+    attributes = {key: _plain(value) for key, value in entry.attributes.items()}
+    return Variable(name=name, shape=entry.shape, dtype=dtype, dimensions=entry.dimensions, attributes=attributes, _read=read)
