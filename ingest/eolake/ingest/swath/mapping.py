@@ -95,7 +95,7 @@ def build(longitude: Array, latitude: Array, grid: Grid, *, clip: Mapping[str, A
     product has."""
     swath = search.swath(longitude, latitude)
     within = target.clip_geometry(clip)
-    frame = target.frame(*swath.outline(), grid, within, swath.spacing)
+    frame = target.frame(swath.places(), grid, within)
     index, offsets = search.nearest(swath, frame, offsets=QUANTUM if bilinear else None)
     if within is not None:
         index[target.outside(frame, within)] = swath.size

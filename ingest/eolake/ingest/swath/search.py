@@ -1,4 +1,11 @@
-"""The nearest pixel of a swath for each cell of a grid."""
+"""The nearest pixel of a swath for each cell of a grid.
+
+Tile by tile of the grid, with the pixels around it on a conformal plane. Where the pixels form a smooth net there, each cell finds its
+pixel by stepping through the net; where they do not (missing pixels, lines over each other, steep terrain seen from the side) a k-d tree
+finds it.
+Whether they do is a theorem's condition, not a guess: a net whose steps differ from their mean by less than the steps themselves
+covers no place twice. Each tile is on its own, so the result does not hang on threads.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +23,9 @@ from eolake.ingest.swath.target import Target, Window, unit
 Array = np.ndarray[Any, Any]
 TILE = 256
 """cells along the side of what is searched at once"""
-BLOCK = 32
+SMALLEST = 64
+"""A tile whose net is too uneven is cut in four, down to this side."""
+BLOCK = 16
 """pixels along the side of what is near a tile or not"""
 THREADS = 2
 SCALE = float(1 << 30)
@@ -26,6 +35,14 @@ APART = 5.0
 """Pixels further from each other than so many times the usual distance are no neighbours: lines are missing between them."""
 EDGE = 0.5 + 1e-6
 """A pixel's side, in pixels from its centre."""
+FLAT = 1e-4
+"""Tiles whose radius times the pixels' distance (radians) is less are flat enough for a plane: distances are right to that share."""
+EVEN = 0.3
+"""Steps that differ by less than this share of themselves: the nearest pixel is the one stepped to, or beside it."""
+FOLDED = 0.9
+"""Steps that differ by more may lead back to where the net has been."""
+ROUNDS = 24
+AROUND = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1) if row or column]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +52,9 @@ class Swath:
     points: Array
     """(3, rows, columns) int32: unit vectors × SCALE; NOWHERE without a place"""
     centres: Array
-    """(blocks,) × 3: middle of each block's pixels, unit vectors × SCALE, float64"""
+    """(blocks, 3): middle of each block's pixels, unit vectors × SCALE, float64"""
     radii: Array
-    """(blocks,): of the ball around it, with half a pixel beyond"""
+    """(blocks,): of a ball around it with all its pixels"""
     corners: Array
     """(blocks, 4): the block's window: top, bottom, left, right"""
     spacing: float
@@ -53,16 +70,14 @@ class Swath:
         """Number of pixels."""
         return self.shape[0] * self.shape[1]
 
-    @property
-    def known(self) -> Array:
-        """True where a pixel has a place."""
-        known: Array = self.points[0] != NOWHERE
-        return known
+    def places(self) -> tuple[Array, Array, Array]:
+        """Longitude, latitude and radius (degrees) of circles that hold all pixels and half a pixel more."""
+        x, y, z = self.centres.T
+        reach = np.degrees(self.radii / SCALE) + self.spacing
+        return np.degrees(np.arctan2(y, x)), np.degrees(np.arctan2(z, np.hypot(x, y))), reach
 
-    def outline(self) -> tuple[Array, Array]:
-        """Longitude and latitude (degrees) of pixels that no other one lies far outside of: of all."""
-        x, y, z = (self.points[axis][self.known] / SCALE for axis in range(3))
-        return np.degrees(np.arctan2(y, x)), np.degrees(np.arctan2(z, np.hypot(x, y)))
+
+# --- the swath ---
 
 
 def swath(longitude: Array, latitude: Array) -> Swath:
@@ -75,118 +90,347 @@ def swath(longitude: Array, latitude: Array) -> Swath:
         raise BadProduct(f"a swath of {longitude.shape[0]} × {longitude.shape[1]} pixels has no extent: a grid needs at least 2 × 2")
     rows, columns = longitude.shape
     points = np.empty((3, rows, columns), np.int32)
-    bands = [slice(top, min(top + BLOCK, rows)) for top in range(0, rows, BLOCK)]
+    tops = range(0, rows, BLOCK)
+
+    def line(top: int) -> tuple[Array, Array, Array]:
+        part = slice(top, min(top + BLOCK, rows))
+        _place(points[:, part], longitude[part], latitude[part])
+        return _blocks(points[:, part], top)
+
     with ThreadPoolExecutor(THREADS) as threads:
-        list(threads.map(lambda part: _place(points[:, part], longitude[part], latitude[part]), bands))
-    if not (points[0] != NOWHERE).any():
+        lines = list(threads.map(line, tops))
+    centres, radii, corners = (np.concatenate(part) for part in zip(*lines, strict=True))
+    if not len(centres):
         raise BadProduct("no pixel has coordinates: the swath has no place on Earth")
-    spacing = _spacing(points)
-    return Swath(points=points, spacing=spacing, **_blocks(points, math.radians(spacing) * SCALE))
+    return Swath(points=points, centres=centres, radii=radii, corners=corners, spacing=_spacing(points))
 
 
 def _place(points: Array, longitude: Array, latitude: Array) -> None:
     east, north = (np.ma.filled(np.ma.asarray(part, np.float64), np.nan) for part in (longitude, latitude))
     known = (np.abs(east) <= 360.0) & (np.abs(north) <= 90.0)
-    points[:] = np.where(known, np.rint(unit(np.where(known, east, 0.0), np.where(known, north, 0.0)) * SCALE), NOWHERE)
+    if known.all():
+        points[:] = np.rint(unit(east, north) * SCALE)
+    else:
+        points[:] = np.where(known, np.rint(unit(np.where(known, east, 0.0), np.where(known, north, 0.0)) * SCALE), NOWHERE)
+
+
+def _blocks(points: Array, top: int) -> tuple[Array, Array, Array]:
+    """Of one line of blocks those with a pixel."""
+    starts = np.arange(0, points.shape[2], BLOCK)
+    nowhere = points[0] == NOWHERE
+    low = np.minimum.reduceat(np.where(nowhere, np.iinfo(np.int32).max, points).min(1), starts, axis=1).astype(np.float64)
+    high = np.maximum.reduceat(points.max(1), starts, axis=1).astype(np.float64)
+    lefts = starts[high[0] != NOWHERE]
+    low, high = low[:, high[0] != NOWHERE], high[:, high[0] != NOWHERE]
+    rights = np.minimum(lefts + BLOCK, points.shape[2])
+    corners = np.stack([np.full_like(lefts, top), np.full_like(lefts, top + points.shape[1]), lefts, rights], axis=1)
+    return ((low + high) / 2).T, np.sqrt(((high - low) ** 2).sum(0)) / 2, corners
 
 
 def _spacing(points: Array) -> float:
     """Degrees; the 99th percentile of a sample of the distances between neighbours."""
     found = []
     for axis in (1, 2):
-        step = max(1, points.shape[axis] // 256)
-        other = max(1, points.shape[3 - axis] // 256)
-        thin = points[:, :, ::other] if axis == 1 else points[:, ::other]
-        near, far = (np.take(thin, np.arange(start, points.shape[axis] - 1 + start, step), axis) for start in (0, 1))
+        thin = points[:, :, :: max(1, points.shape[2] // 256)] if axis == 1 else points[:, :: max(1, points.shape[1] // 256)]
+        starts = np.arange(0, points.shape[axis] - 1, max(1, points.shape[axis] // 256))
+        near, far = np.take(thin, starts, axis), np.take(thin, starts + 1, axis)
         known = (near[0] != NOWHERE) & (far[0] != NOWHERE)
         found.append(np.sqrt(((far.astype(np.float64) - near) ** 2).sum(0))[known])
     apart = np.concatenate(found)
-    if not apart.size:
-        raise BadProduct("no two neighbouring pixels have coordinates: the swath has no extent")
-    return math.degrees(float(np.percentile(apart, 99)) / SCALE)
+    if not apart.any():
+        raise BadProduct("no two neighbouring pixels have coordinates of their own: the swath has no extent")
+    return math.degrees(float(np.percentile(apart[apart > 0], 99)) / SCALE)
 
 
-def _blocks(points: Array, margin: float) -> dict[str, Array]:
-    centres, radii, corners = [], [], []
-    rows, columns = points.shape[1:]
-    for top in range(0, rows, BLOCK):
-        for left in range(0, columns, BLOCK):
-            bottom, right = min(top + BLOCK, rows), min(left + BLOCK, columns)
-            block = points[:, top:bottom, left:right].reshape(3, -1)
-            block = block[:, block[0] != NOWHERE].astype(np.float64)
-            if block.size:
-                centre = (block.min(1) + block.max(1)) / 2
-                centres.append(centre)
-                radii.append(math.sqrt(float(((block - centre[:, None]) ** 2).sum(0).max())) + margin)
-                corners.append((top, bottom, left, right))
-    return {"centres": np.array(centres), "radii": np.array(radii), "corners": np.array(corners)}
+# --- tiles ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What is filled, tile by tile."""
+
+    index: Array
+    between: Array | None
+    """(2, rows, columns) int16"""
+    quantum: int
 
 
 def nearest(found: Swath, frame: Target, *, offsets: int | None = None) -> tuple[Array, Array | None]:
     """For each cell the flat number of the nearest pixel, the number of pixels where there is none; with `offsets` also the cell's
     place between the pixels, in these parts of a pixel."""
-    index = np.full(frame.shape, found.size, np.int32 if found.size < NOWHERE + 2**32 else np.int64)
-    between = None if offsets is None else np.zeros((2, *frame.shape), np.int16)
-
-    def tile(window: Window) -> None:
-        _tile(
-            found, frame, window, index[window], None if between is None or offsets is None else (between[(slice(None), *window)], offsets)
-        )
-
+    index = np.full(frame.shape, found.size, np.int32 if found.size < np.iinfo(np.int32).max else np.int64)
+    result = Result(index=index, between=None if offsets is None else np.zeros((2, *frame.shape), np.int16), quantum=offsets or 1)
+    every = np.arange(len(found.radii))
     with ThreadPoolExecutor(THREADS) as threads:
-        list(threads.map(tile, _windows(frame.shape)))
-    return index, between
+        list(
+            threads.map(
+                lambda window: _tile(found, frame, window, every, result),
+                _windows((slice(0, frame.shape[0]), slice(0, frame.shape[1])), TILE),
+            )
+        )
+    return index, result.between
 
 
-def _windows(shape: tuple[int, int]) -> Iterator[Window]:
-    for top in range(0, shape[0], TILE):
-        for left in range(0, shape[1], TILE):
-            yield slice(top, min(top + TILE, shape[0])), slice(left, min(left + TILE, shape[1]))
+def _windows(whole: Window, side: int) -> Iterator[Window]:
+    rows, columns = whole
+    for top in range(rows.start, rows.stop, side):
+        for left in range(columns.start, columns.stop, side):
+            yield slice(top, min(top + side, rows.stop)), slice(left, min(left + side, columns.stop))
 
 
-def _tile(found: Swath, frame: Target, window: Window, index: Array, between: tuple[Array, int] | None) -> None:
-    """Fills the tile's part of the index."""
+def _tile(found: Swath, frame: Target, window: Window, blocks: Array, result: Result) -> None:
+    """Fills the tile's part of the result."""
+    cells = frame.centres(window).reshape(3, -1) * SCALE
+    real = np.isfinite(cells[0])
+    if not real.any():
+        return
+    plane = Plane.around(cells if real.all() else cells[:, real])
+    blocks = blocks[np.sqrt(((found.centres[blocks] - plane.middle) ** 2).sum(1)) <= plane.radius + found.radii[blocks] + _margin(found)]
+    if not len(blocks):
+        return
+    chosen = None
+    if real.all() and plane.flat(found):
+        net = _net(found, plane, found.corners[blocks])
+        if net is not None and net.uneven < EVEN / net.stretch:
+            chosen = _step(net, plane.put(cells), found)
+        elif max(part.stop - part.start for part in window) > SMALLEST:
+            side = max(SMALLEST, max(part.stop - part.start for part in window) // 2)
+            for part in _windows(window, side):
+                _tile(found, frame, part, blocks, result)
+            return
+    smooth = chosen is not None
+    if chosen is None:
+        chosen = _search(found, plane, cells, real, blocks)
+    _settle(found, chosen, cells, window, result, smooth=smooth)
+
+
+def _margin(found: Swath) -> float:
+    """So that the nearest pixel's neighbours are there too."""
+    return 3 * math.radians(found.spacing) * SCALE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plane:
+    """A stereographic plane on a tile: conformal, so that what is nearest on it is nearest on the sphere."""
+
+    middle: Array
+    """(3,) where it touches the sphere, × SCALE, in whole numbers"""
+    axes: Array
+    """(3, 3): two on the plane, one upwards"""
+    radius: float
+    """of a ball around the middle with all cells, × SCALE"""
+
+    @classmethod
+    def around(cls, cells: Array) -> Plane:
+        """The one in the middle of the cells."""
+        middle = (cells.min(1) + cells.max(1)) / 2
+        up = middle / max(float(np.linalg.norm(middle)), 1.0)
+        aside = np.cross(up, np.eye(3)[int(np.argmin(np.abs(up)))])
+        aside /= np.linalg.norm(aside)
+        middle = np.rint(up * SCALE)
+        radius = math.sqrt(float(((cells - middle[:, None]) ** 2).sum(0).max()))
+        return cls(middle=middle, axes=np.stack([aside, np.cross(up, aside), up]), radius=radius)
+
+    def flat(self, found: Swath) -> bool:
+        """Whether distances on the plane are as good as those on the sphere."""
+        return self.radius / SCALE * math.radians(found.spacing) < FLAT and self.radius < SCALE / 2
+
+    def put(self, points: Array) -> Array:
+        """Complex places, radians at the middle: (3, n) → (n,). Whole numbers in single precision (of the tile), others in double."""
+        if points.dtype == np.int32:
+            near = (points - self.middle.astype(np.int32)[:, None]).astype(np.float32)
+            x, y, z = self.axes.astype(np.float32) @ near
+        else:
+            x, y, z = self.axes @ (points - self.middle[:, None])
+        places = np.empty(x.shape, np.complex64 if x.dtype == np.float32 else np.complex128)
+        shrink = 2 / (2 * SCALE + z)
+        np.multiply(x, shrink, out=places.real)
+        np.multiply(y, shrink, out=places.imag)
+        return places
+
+
+# --- the smooth net ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Net:
+    """The pixels around a tile in units of their mean steps: real part rows, imaginary part columns, from the window's corner."""
+
+    places: Array
+    """(rows, columns) complex64"""
+    corner: tuple[int, int]
+    """The window's first row and column in the swath."""
+    origin: complex
+    turn: Array
+    """(2, 2): plane to steps"""
+    metric: Array
+    """(2, 2): steps to squared distance"""
+    uneven: float
+    """How far steps differ from the mean one, in steps, at most."""
+
+    @property
+    def stretch(self) -> float:
+        """The longer side of what the mean steps span, in shorter ones."""
+        low, high = np.linalg.eigvalsh(self.metric)
+        return math.sqrt(high / low)
+
+
+def _net(found: Swath, plane: Plane, corners: Array) -> Net | None:
+    """None where pixels are missing, or may lie over each other."""
+    top, left, bottom, right = int(corners[:, 0].min()), int(corners[:, 2].min()), int(corners[:, 1].max()), int(corners[:, 3].max())
+    shape = (bottom - top, right - left)
+    if min(shape) < 2 or shape[0] * shape[1] > 4 * BLOCK**2 * len(corners):
+        return None
+    points = found.points[:, top:bottom, left:right]
+    if (points[0] == NOWHERE).any():
+        return None
+    places = plane.put(points.reshape(3, -1)).reshape(shape)
+    down, across = (
+        complex((places[-1] - places[0]).mean()) / (shape[0] - 1),
+        complex((places[:, -1] - places[:, 0]).mean()) / (shape[1] - 1),
+    )
+    steps = np.array([[down.real, across.real], [down.imag, across.imag]])
+    if abs(np.linalg.det(steps)) < 1e-3 * abs(down) * abs(across) or not abs(down) * abs(across) > 0:
+        return None
+    turn, origin = np.linalg.inv(steps), complex(places.mean())
+    _turn(places, origin, turn)
+    places += np.complex64(complex(shape[0] - 1, shape[1] - 1) / 2)
+    uneven = math.hypot(*(float(np.abs(np.diff(places, axis=axis) - step).max()) for axis, step in ((0, 1), (1, 1j))))
+    origin -= complex(*(steps @ (np.array(shape) - 1.0) / 2))
+    return (
+        Net(places=places, corner=(top, left), origin=origin, turn=turn, metric=steps.T @ steps, uneven=uneven) if uneven < FOLDED else None
+    )
+
+
+def _turn(places: Array, origin: complex, turn: Array) -> None:
+    """Plane to steps, in place."""
+    places -= places.dtype.type(origin)
+    x, y = places.real.copy(), places.imag.copy()
+    kind = x.dtype.type
+    places.real = kind(turn[0, 0]) * x + kind(turn[0, 1]) * y
+    places.imag = kind(turn[1, 0]) * x + kind(turn[1, 1]) * y
+
+
+def _step(net: Net, cells: Array, found: Swath) -> Array:
+    """Each cell's pixel: from the place that an even net would have, step by step by what is left."""
+    _turn(cells, net.origin, net.turn)
+    cells = cells.astype(np.complex64)
+    rows, columns = net.places.shape
+    flat = net.places.ravel()
+    row = np.clip(np.rint(cells.real), 0, rows - 1).astype(np.int32)
+    column = np.clip(np.rint(cells.imag), 0, columns - 1).astype(np.int32)
+    left = cells - flat[row * columns + column]
+    moving = np.arange(len(cells), dtype=np.int32)
+    for _ in range(ROUNDS):
+        before_row, before_column = row[moving], column[moving]
+        next_row = np.clip(before_row + np.rint(left.real[moving]).astype(np.int32), 0, rows - 1)
+        next_column = np.clip(before_column + np.rint(left.imag[moving]).astype(np.int32), 0, columns - 1)
+        moved = (next_row != before_row) | (next_column != before_column)
+        moving = moving[moved]
+        if not len(moving):
+            break
+        row[moving], column[moving] = next_row[moved], next_column[moved]
+        left[moving] = cells[moving] - flat[row[moving] * columns + column[moving]]
+    _compare(net, cells, (row, column), left)
+    chosen = (row.astype(np.int64) + net.corner[0]) * found.shape[1] + column + net.corner[1]
+    far = np.maximum(np.abs(left.real), np.abs(left.imag)) > 2
+    chosen[far | _cut(net, row, column, found)] = found.size
+    return chosen
+
+
+def _cut(net: Net, row: Array, column: Array, found: Swath) -> Array:
+    """Cells that end where the window does but the swath does not: what is nearest to a cell within the swath lies further inside."""
+    (rows, columns), (top, left) = net.places.shape, net.corner
+    ends: Array = np.zeros(len(row), bool)
+    for place, last, begins, stops in (
+        (row, rows - 1, top == 0, top + rows == found.shape[0]),
+        (column, columns - 1, left == 0, left + columns == found.shape[1]),
+    ):
+        if not begins:
+            ends |= place == 0
+        if not stops:
+            ends |= place == last
+    return ends
+
+
+def _compare(net: Net, cells: Array, place: tuple[Array, Array], left: Array) -> None:
+    """Cells near the border between two pixels: which of the pixels around is nearer."""
+    row, column = place
+    rows, columns = net.places.shape
+    flat = net.places.ravel()
+    away = np.maximum(np.abs(left.real), np.abs(left.imag))
+    (close,) = np.nonzero((away > 0.5 - min(0.5, 2 * net.uneven * net.stretch + 0.01 + _slant(net))) & (away <= 2))
+    for _ in range(ROUNDS):
+        if not len(close):
+            return
+        here_row, here_column, cell = row[close], column[close], cells[close]
+        best, best_row, best_column = _apart(net, left[close]), here_row.copy(), here_column.copy()
+        for down, across in AROUND:
+            next_row, next_column = np.clip(here_row + down, 0, rows - 1), np.clip(here_column + across, 0, columns - 1)
+            apart = _apart(net, cell - flat[next_row * columns + next_column])
+            nearer = apart < best
+            np.copyto(best, apart, where=nearer)
+            np.copyto(best_row, next_row, where=nearer)
+            np.copyto(best_column, next_column, where=nearer)
+        moved = (best_row != here_row) | (best_column != here_column)
+        close = close[moved]
+        row[close], column[close] = best_row[moved], best_column[moved]
+        left[close] = cells[close] - flat[row[close] * columns + column[close]]
+
+
+def _slant(net: Net) -> float:
+    """How far a right angle's bisector is from the mean steps' one, in steps."""
+    return abs(float(net.metric[0, 1])) / min(float(net.metric[0, 0]), float(net.metric[1, 1])) / 2
+
+
+def _apart(net: Net, left: Array) -> Array:
+    (a, b), (_, c) = (map(np.float32, line) for line in net.metric / net.metric[0, 0])
+    down, across = left.real, left.imag
+    squared: Array = a * down * down + 2 * b * down * across + c * across * across
+    return squared
+
+
+# --- the rest: a k-d tree ---
+
+
+def _search(found: Swath, plane: Plane, cells: Array, real: Array, blocks: Array) -> Array:
+    """Each cell's pixel, by a tree of all pixels around the tile."""
     from scipy.spatial import cKDTree
 
-    cells = frame.centres(window).reshape(3, -1) * SCALE
-    pixels = _near(found, cells)
-    if pixels is None:
-        return
-    places = found.points.reshape(3, -1)[:, pixels].astype(np.float64)
-    real = np.isfinite(cells[0])
-    tree = cKDTree(places.T, balanced_tree=False)
-    _, hit = tree.query(cells[:, real].T)
+    columns = found.shape[1]
+    flat = [
+        (np.arange(top, bottom)[:, None] * columns + np.arange(left, right)).ravel() for top, bottom, left, right in found.corners[blocks]
+    ]
+    pixels = np.sort(np.concatenate(flat))
+    places = found.points.reshape(3, -1)[:, pixels]
+    pixels, places = pixels[places[0] != NOWHERE], places[:, places[0] != NOWHERE]
+    if plane.flat(found):
+        known, wanted = (_pairs(plane.put(part.astype(np.float64))) for part in (places, cells[:, real]))
+    else:
+        known, wanted = places.T.astype(np.float64), cells[:, real].T
+    _, hit = cKDTree(known, balanced_tree=False).query(wanted)
     chosen = np.full(cells.shape[1], found.size, np.int64)
     chosen[real] = pixels[hit]
-    _settle(found, chosen, cells, between)
-    index[:] = chosen.reshape(index.shape)
+    return chosen
 
 
-def _near(found: Swath, cells: Array) -> Array | None:
-    """The pixels that may be nearest to one of the cells, ascending."""
-    real = cells[:, np.isfinite(cells[0])]
-    if not real.size:
-        return None
-    middle = (real.min(1) + real.max(1)) / 2
-    radius = math.sqrt(float(((real - middle[:, None]) ** 2).sum(0).max()))
-    apart = np.sqrt(((found.centres - middle) ** 2).sum(1))
-    blocks = found.corners[apart <= radius + found.radii]
-    columns = found.shape[1]
-    flat = [(np.arange(top, bottom)[:, None] * columns + np.arange(left, right)).ravel() for top, bottom, left, right in blocks]
-    if not flat:
-        return None
-    pixels = np.sort(np.concatenate(flat))
-    pixels = pixels[found.points[0].ravel()[pixels] != NOWHERE]
-    return pixels if pixels.size else None
+def _pairs(places: Array) -> Array:
+    return places.view(np.float64).reshape(-1, 2)
 
 
-def _settle(found: Swath, chosen: Array, cells: Array, between: tuple[Array, int] | None) -> None:
-    """Takes the cells that lie more than half a pixel beyond the swath out of `chosen`; keeps the cells' offsets when asked to."""
+# --- the swath's edges ---
+
+
+def _settle(found: Swath, chosen: Array, cells: Array, window: Window, result: Result, *, smooth: bool) -> None:
+    """Takes the cells that lie more than half a pixel beyond the swath out of `chosen`; writes the tile's part of the result."""
     (known,) = np.nonzero(chosen < found.size)
     row, column = np.divmod(chosen[known], found.shape[1])
+    if smooth and result.between is None:
+        edge = (row == 0) | (row == found.shape[0] - 1) | (column == 0) | (column == found.shape[1] - 1)
+        known, row, column = known[edge], row[edge], column[edge]
     here = _at(found, row, column)
     limit = math.radians(found.spacing) * SCALE * APART
-    steps = [_step(found, (row, column), here, step, limit) for step in ((-1, 0), (1, 0), (0, -1), (0, 1))]
+    steps = [_way(found, (row, column), here, step, limit) for step in ((-1, 0), (1, 0), (0, -1), (0, 1))]
     lonely = [np.isnan(step[0]) for step in steps]
     down, right = _pace(steps[0], steps[1]), _pace(steps[2], steps[3])
     down, right = _square(down, right, here), _square(right, down, here)
@@ -194,12 +438,13 @@ def _settle(found: Swath, chosen: Array, cells: Array, between: tuple[Array, int
     out = (lonely[0] & (v < -EDGE)) | (lonely[1] & (v > EDGE)) | (lonely[2] & (u < -EDGE)) | (lonely[3] & (u > EDGE))
     out |= np.logical_or.reduce(lonely) & ~np.isfinite(u + v)
     chosen[known[out]] = found.size
-    if between is not None:
-        store, quantum = between
-        for kept, share in zip(store, (v, u), strict=True):
+    shape = (window[0].stop - window[0].start, window[1].stop - window[1].start)
+    result.index[window] = chosen.reshape(shape)
+    if result.between is not None:
+        for kept, share in zip(result.between, (v, u), strict=True):
             parts = np.zeros(chosen.size, np.int16)
-            parts[known] = np.clip(np.rint(np.nan_to_num(share) * quantum), -quantum, quantum)
-            kept[:] = parts.reshape(kept.shape)
+            parts[known] = np.clip(np.rint(np.nan_to_num(share) * result.quantum), -result.quantum, result.quantum)
+            kept[window] = parts.reshape(shape)
 
 
 def _at(found: Swath, row: Array, column: Array) -> Array:
@@ -209,7 +454,7 @@ def _at(found: Swath, row: Array, column: Array) -> Array:
     return points
 
 
-def _step(found: Swath, place: tuple[Array, Array], here: Array, step: tuple[int, int], limit: float) -> Array:
+def _way(found: Swath, place: tuple[Array, Array], here: Array, step: tuple[int, int], limit: float) -> Array:
     """The way to a neighbour; NaN where there is none."""
     way = _at(found, place[0] + step[0], place[1] + step[1]) - here
     way[:, (way**2).sum(0) > limit**2] = np.nan

@@ -22,6 +22,8 @@ Array = np.ndarray[Any, Any]
 Window = tuple[slice, slice]
 CELLS = 1 << 28
 """of one grid; more than any product that exists has at the resolution it was made for"""
+RADIUS = 6_378_137.0
+"""metres"""
 NODES = 12
 """Chebyshev nodes along each side of a tile: the cells' places between them are exact to rounding"""
 
@@ -101,11 +103,11 @@ def _inverse(crs: str, x: Array, y: Array) -> Array:
     return unit(np.where(known, longitude, np.nan), np.where(known, latitude, np.nan))
 
 
-def frame(longitude: Array, latitude: Array, grid: Grid, clip: BaseGeometry | None, reach: float) -> Target:
-    """The cells around coordinates (degrees, finite; a sample of the swath and its whole border), wider by `reach` (degrees on the ground).
+def frame(circles: tuple[Array, Array, Array], grid: Grid, clip: BaseGeometry | None) -> Target:
+    """The cells around circles: longitude, latitude and radius on the ground, in degrees.
 
     In degrees the columns run on from west to east, beyond 180 where the swath crosses the antimeridian: west lies in [-180, 180)."""
-    west, south, east, north = _extent(longitude, latitude, grid, reach)
+    west, south, east, north = _extent(*circles, grid)
     if clip is not None:
         west, south, east, north = _within((west, south, east, north), clip, grid.crs)
     left, right = (_edge(west, grid, math.floor), _edge(east, grid, math.ceil))
@@ -114,7 +116,10 @@ def frame(longitude: Array, latitude: Array, grid: Grid, clip: BaseGeometry | No
     if rows < 1 or columns < 1:
         raise BadProduct("no pixel of the swath lies within the clip: nothing to convert")
     if rows * columns > CELLS:
-        raise UnsafeProduct(f"a grid of {rows:,} × {columns:,} cells is more than any product fills: clip it, or take a coarser resolution")
+        raise UnsafeProduct(
+            f"a grid of {rows:,} × {columns:,} cells is more than any product fills: clip it, take a coarser resolution or, "
+            "near a pole, a polar projection"
+        )
     return Target(
         crs=grid.crs,
         resolution=grid.resolution,
@@ -131,36 +136,38 @@ def _edge(at: float, grid: Grid, rounding: Any) -> int:
     return nearest if abs(exact - nearest) < 1e-6 else int(rounding(exact))
 
 
-def _extent(longitude: Array, latitude: Array, grid: Grid, reach: float) -> tuple[float, float, float, float]:
+def _extent(longitude: Array, latitude: Array, reach: Array, grid: Grid) -> tuple[float, float, float, float]:
     if is_geographic(grid.crs):
-        south, north = max(-90.0, float(latitude.min()) - reach), min(90.0, float(latitude.max()) + reach)
-        widest = max(abs(south), abs(north))
-        if widest > 89.9:
-            return (-180.0, south, 180.0, north)
-        west, east = _longitudes(longitude, reach / math.cos(math.radians(widest)))
+        south, north = max(-90.0, float((latitude - reach).min())), min(90.0, float((latitude + reach).max()))
+        west, east = _longitudes(longitude, latitude, reach)
         return (west, south, east, north)
     x, y = Transformer.from_crs("OGC:CRS84", grid.crs, always_xy=True).transform(longitude, latitude)
     known = np.isfinite(x) & np.isfinite(y)
     if not known.any():
         raise BadProduct(f"no pixel of the swath has a place in {grid.crs}: take another grid")
-    margin = math.radians(reach) * 6.4e6 / _metres(grid.crs) * 1.5
-    return (float(x[known].min()) - margin, float(y[known].min()) - margin, float(x[known].max()) + margin, float(y[known].max()) + margin)
+    x, y, margin = x[known], y[known], 1.5 * np.radians(reach[known]) * RADIUS / _metres(grid.crs)
+    return (float((x - margin).min()), float((y - margin).min()), float((x + margin).max()), float((y + margin).max()))
 
 
 def _metres(crs: str) -> float:
     return float(CRS.from_user_input(crs).axis_info[0].unit_conversion_factor or 1.0)
 
 
-def _longitudes(longitude: Array, margin: float) -> tuple[float, float]:
-    """The shortest range of longitudes that holds all of them: it begins after the widest gap."""
-    around = np.unique(longitude % 360.0)
-    gaps = np.diff(around, append=around[0] + 360.0)
-    widest = int(np.argmax(gaps))
-    if gaps[widest] <= 2 * margin:
+def _longitudes(longitude: Array, latitude: Array, reach: Array) -> tuple[float, float]:
+    """The shortest range of longitudes that holds all circles: it begins after the widest gap between them."""
+    highest = np.abs(latitude) + reach
+    if (highest >= 90.0).any():
         return (-180.0, 180.0)
-    width = 360.0 - gaps[widest]
-    west = (around[(widest + 1) % len(around)] - margin + 180.0) % 360.0 - 180.0
-    return (float(west), float(min(west + width + 2 * margin, west + 360.0)))
+    half = reach / np.cos(np.radians(highest))
+    starts = (longitude - half) % 360.0
+    order = np.argsort(starts)
+    starts, ends = starts[order], np.maximum.accumulate((starts + 2 * half)[order])
+    gaps = np.append(starts[1:], starts[0] + 360.0) - np.maximum(ends, ends[-1] - 360.0)
+    widest = int(np.argmax(gaps))
+    if gaps[widest] <= 0:
+        return (-180.0, 180.0)
+    west = (starts[(widest + 1) % len(starts)] + 180.0) % 360.0 - 180.0
+    return (float(west), float(west + 360.0 - gaps[widest]))
 
 
 def _within(extent: tuple[float, float, float, float], clip: BaseGeometry, crs: str) -> tuple[float, float, float, float]:
