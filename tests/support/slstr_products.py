@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,54 @@ RADIANCES = {"S1": 0.01785, "S2": 0.0145, "S3": 0.009, "S4": 0.003452, "S5": 0.0
 TEMPERATURE = {"scale_factor": 0.01, "add_offset": 283.73, "units": "K"}
 DEGREES = {"scale_factor": 1e-6, "_FillValue": -(2**31)}
 METRE = 1 / 111_200
+MANIFEST = """<?xml version="1.0" encoding="UTF-8"?>
+<xfdu:XFDU xmlns:xfdu="urn:ccsds:schema:xfdu:1" xmlns:sentinel-safe="http://www.esa.int/safe/sentinel/1.1" xmlns:gml="http://www.opengis.net/gml"
+    xmlns:sentinel3="http://www.esa.int/safe/sentinel/sentinel-3/1.0" xmlns:slstr="http://www.esa.int/safe/sentinel/sentinel-3/slstr/1.0">
+  <metadataSection>
+    <metadataObject ID="acquisitionPeriod"><metadataWrap><xmlData><sentinel-safe:acquisitionPeriod>
+      <sentinel-safe:startTime>{start}</sentinel-safe:startTime><sentinel-safe:stopTime>{stop}</sentinel-safe:stopTime>
+    </sentinel-safe:acquisitionPeriod></xmlData></metadataWrap></metadataObject>
+    <metadataObject ID="platform"><metadataWrap><xmlData><sentinel-safe:platform>
+      <sentinel-safe:nssdcIdentifier>2016-011A</sentinel-safe:nssdcIdentifier><sentinel-safe:familyName>Sentinel-3</sentinel-safe:familyName>
+      <sentinel-safe:number>A</sentinel-safe:number><sentinel-safe:instrument>
+        <sentinel-safe:familyName abbreviation="SLSTR">Sea and Land Surface Temperature Radiometer</sentinel-safe:familyName>
+        <sentinel-safe:mode identifier="EO">Earth Observation</sentinel-safe:mode></sentinel-safe:instrument>
+    </sentinel-safe:platform></xmlData></metadataWrap></metadataObject>
+    <metadataObject ID="measurementFrameSet"><metadataWrap><xmlData><sentinel-safe:frameSet>
+      <sentinel-safe:footPrint srsName="http://www.opengis.net/def/crs/EPSG/0/4326"><gml:posList>{corners}</gml:posList></sentinel-safe:footPrint>
+    </sentinel-safe:frameSet></xmlData></metadataWrap></metadataObject>
+    <metadataObject ID="generalProductInformation"><metadataWrap><xmlData><sentinel3:generalProductInformation>
+      <sentinel3:productName>{name}.SEN3</sentinel3:productName><sentinel3:productType>{kind}</sentinel3:productType>
+      <sentinel3:timeliness>{timeliness}</sentinel3:timeliness><sentinel3:baselineCollection>{baseline}</sentinel3:baselineCollection>
+      <sentinel3:creationTime>{created}</sentinel3:creationTime><sentinel3:dispositionMode>Operational</sentinel3:dispositionMode>
+      <sentinel3:productUnit><sentinel3:type>FRAME</sentinel3:type><sentinel3:duration>179</sentinel3:duration>
+        <sentinel3:alongtrackCoordinate>3420</sentinel3:alongtrackCoordinate></sentinel3:productUnit>
+    </sentinel3:generalProductInformation></xmlData></metadataWrap></metadataObject>
+    <metadataObject ID="slstrProductInformation"><metadataWrap><xmlData><slstr:slstrProductInformation>
+      <slstr:classificationSummary><sentinel3:salineWaterPixels percentage="20.5"/><sentinel3:landPixels percentage="79.5"/>
+        <sentinel3:coastalPixels percentage="0.5"/><sentinel3:freshInlandWaterPixels percentage="0.2"/>
+        <sentinel3:tidalRegionPixels percentage="0.1"/><sentinel3:cloudyPixels percentage="12.25"/></slstr:classificationSummary>
+      <slstr:resolution><slstr:spatialResolution>1000</slstr:spatialResolution></slstr:resolution>
+      <slstr:pixelQualitySummary><slstr:cosmeticPixels value="1" percentage="20.0"/><slstr:duplicatedPixels value="1" percentage="4.0"/>
+        <slstr:saturatedPixels value="0" percentage="0.0"/><slstr:outOfRangePixels value="0" percentage="0.0"/></slstr:pixelQualitySummary>
+    </slstr:slstrProductInformation></xmlData></metadataWrap></metadataObject>
+    <metadataObject ID="measurementOrbitReference"><metadataWrap><xmlData><sentinel-safe:orbitReference>
+      <sentinel-safe:orbitNumber type="start" groundTrackDirection="descending">20131</sentinel-safe:orbitNumber>
+      <sentinel-safe:relativeOrbitNumber type="start" groundTrackDirection="descending">173</sentinel-safe:relativeOrbitNumber>
+      <sentinel-safe:passNumber type="start" groundTrackDirection="descending">40262</sentinel-safe:passNumber>
+      <sentinel-safe:relativePassNumber type="start" groundTrackDirection="descending">346</sentinel-safe:relativePassNumber>
+      <sentinel-safe:cycleNumber type="start">53</sentinel-safe:cycleNumber>
+    </sentinel-safe:orbitReference></xmlData></metadataWrap></metadataObject>
+  </metadataSection>
+  <dataObjectSection>
+{objects}
+  </dataObjectSection>
+</xfdu:XFDU>
+"""
+DATA_OBJECT = """    <dataObject ID="{stem}_Data"><byteStream mimeType="application/x-netcdf" size="{size}">
+      <fileLocation locatorType="URL" textInfo="{stem}" href="./{name}"/><checksum checksumName="MD5">{md5}</checksum>
+    </byteStream></dataObject>"""
+NAME = re.compile(r"S3._(?P<kind>.{11})_(?P<start>.{15})_(?P<stop>.{15})_(?P<created>.{15})_.*_(?P<timeliness>..)_(?P<baseline>...)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +215,7 @@ def rbt(folder: Path, *, rows: int = 40, columns: int = 60, seed: int = 1, origi
             write(product / f"{name}.nc", {name: (counts(grids[f"{grid}{view}"].shape, random), {**TEMPERATURE, "_FillValue": FILL})})
     irradiances = {f"{band}_solar_irradiances": (np.full((4, 2), 1500.0), {}) for band in RADIANCES}
     write(product / "viscal.nc", irradiances, ("detectors", "views"))
+    write_manifest(product, image(2 * rows, 2 * columns, 500.0, origin=origin))
     return product
 
 
@@ -195,6 +246,7 @@ def lst(folder: Path, *, rows: int = 40, columns: int = 60, seed: int = 2) -> Pa
             "biome": (random.integers(0, 28, shape).astype(np.uint8), {"_FillValue": 255}),
         },
     )
+    write_manifest(product, pixels)
     return product
 
 
@@ -232,7 +284,28 @@ def frp(folder: Path, fires: Iterable[tuple[int, int, float]], *, rows: int = 40
                 variable[:] = values
         flags = file.createVariable("flags", "u2", ("rows", "columns"))
         flags[:] = random.integers(0, 256, (rows, columns))
+    write_manifest(product, pixels)
     return product
+
+
+def write_manifest(product: Path, pixels: Image) -> None:
+    """xfdumanifest.xml of the files that lie there."""
+    match = NAME.fullmatch(product.stem)
+    assert match is not None
+    files = sorted(product.glob("*.nc"))
+    objects = "\n".join(
+        DATA_OBJECT.format(stem=file.stem, name=file.name, size=file.stat().st_size, md5=hashlib.md5(file.read_bytes()).hexdigest())
+        for file in files
+    )
+    corners = " ".join(f"{pixels.latitude[at]:.6g} {pixels.longitude[at]:.6g}" for at in [(0, 0), (-1, 0), (-1, -1), (0, -1), (0, 0)])
+    times = {
+        key: f"{text[:4]}-{text[4:6]}-{text[6:11]}:{text[11:13]}:{text[13:]}.000000Z"
+        for key, text in match.groupdict().items()
+        if len(text) == 15
+    }
+    filled = {**match.groupdict(), **{key: times[key] for key in ("start", "stop")}}
+    text = MANIFEST.format(name=product.stem, corners=corners, objects=objects, **filled)
+    (product / "xfdumanifest.xml").write_text(text, "utf-8")
 
 
 def nearest(longitude: Array, latitude: Array, at_longitude: Array, at_latitude: Array) -> tuple[Array, Array]:
