@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-import select
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.auditor import audit
+from support.simulated import simulated
 from support.workers import run
 
 from eolake.catalog.lake import Lake
@@ -28,34 +23,6 @@ def products(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("products")
     generate_scene("s2_l2a", datetime(2020, 1, 8, 0, 11, 9, tzinfo=UTC), folder, size=TINY)
     return folder
-
-
-@contextmanager
-def simulated(name: str, products: Path, *options: str) -> Iterator[dict[str, Any]]:
-    """What the program says when it is ready."""
-    command = [
-        sys.executable,
-        "-m",
-        "eolake.catalog",
-        "simulate",
-        name,
-        "--products",
-        str(products),
-        "--json",
-        "--max-time",
-        "4m",
-        *options,
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        ready, _, _ = select.select([process.stdout], [], [], 60)
-        assert ready
-        yield json.loads(process.stdout.readline())
-    finally:
-        process.terminate()
-        process.wait()
-        process.stdout.close()
 
 
 @pytest.mark.parametrize("name", ["cdse", "stac", "dhus", "directory", "ftp", "s3"])
