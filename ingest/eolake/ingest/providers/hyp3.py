@@ -108,7 +108,7 @@ class Hyp3Provider:
             fingerprint=f"job:{job.id}:{sum(sizes)}",
             size=sum(sizes) if len(sizes) == len(job.files) else None,
             collection=collection,
-            scene_key=scene.scene_key if scene else None,
+            scene_key=_scene_key(scene.scene_key, job.type) if scene else None,
             rank=scene.rank if scene else (),
             published=job.requested,
             start_at=scene.start if scene else None,
@@ -179,6 +179,11 @@ class Hyp3Provider:
 
     def _own(self, url: str) -> bool:
         return host_of(url) in self.config.auth_hosts
+
+
+def _scene_key(key: str, job_type: str) -> str:
+    """Water maps have the names of the backscatter that they are made from, and are no processing of it."""
+    return f"{key}/water_map" if job_type == "WATER_MAP" else key
 
 
 def s3_client(options: Mapping[str, Any], keys: Mapping[str, str] | None = None) -> S3Client:

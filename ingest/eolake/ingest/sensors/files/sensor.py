@@ -68,7 +68,8 @@ class FilesSensor:
         return bool(declared.matching(name, NAME) or self.gather([name]))
 
     def gather(self, files: Iterable[str]) -> dict[str, list[str]]:
-        """Products that lie as loose files in one folder: their base names by product name."""
+        """Products that lie as loose files in one folder: their base names by product name, also of files without any use here."""
+        files = list(files)
         found: dict[str, list[str]] = {}
         bands: set[str] = set()
         sources = [cast("FilesSource", collection.source) for collection in declared.collections(NAME)]
@@ -77,6 +78,10 @@ class FilesSensor:
             if name:
                 found.setdefault(name, []).append(file)
                 bands |= {name} if band else set()
+        for file in files:
+            name = max((name for name in bands if _beside(file, name)), key=len, default="")
+            if name and file not in found[name]:
+                found[name].append(file)
         return {name: sorted(found[name]) for name in sorted(bands)}
 
     def open(self, path: Path, workspace: Path, options: Options = DEFAULT) -> Iterator[Draft]:  # noqa: ARG002 - clipped by the caller
@@ -132,6 +137,11 @@ def _owner(file: str, source: FilesSource) -> tuple[str, bool]:
         if any(compiled(entry.pattern).search(file) for entry in source.attachments.values()):
             return file[:end], False
     return "", False
+
+
+def _beside(file: str, name: str) -> bool:
+    """Whether a file's name begins with that of a product, and it is not the product as an archive."""
+    return file.startswith(name) and not file[len(name) :][:1].isalnum() and safe.product_name(file) != name
 
 
 def _band_paths(source: FilesSource, said: ProductName, product: safe.Product) -> dict[str, Path]:
