@@ -14,11 +14,11 @@ from eolake.catalog.safe.archives import unpack
 from eolake.catalog.safe.limits import Limits
 
 ARCHIVES: Final = (".tar.gz", ".tgz", ".tar", ".zip")
-PACKAGES: Final = (".safe",)
+PACKAGES: Final = (".safe", ".sen3", ".nc")
 
 
 def product_name(path: Path | str) -> str:
-    """The provider's product name: the file name without .tar.gz, .tgz, .tar, .zip and .SAFE."""
+    """The provider's product name: the file name without .tar.gz, .tgz, .tar, .zip, .SAFE, .SEN3 and .nc."""
     name = Path(path).name
     for ending in (*ARCHIVES, *PACKAGES):
         if name.lower().endswith(ending) and len(name) > len(ending):
