@@ -20,7 +20,7 @@ from eolake.catalog.stac.items import complete_item
 from eolake.ingest.sensors import find_sensor, identify
 from eolake.ingest.sensors.landsat import LandsatSensor
 
-COLLECTIONS = [name for name in declared_collections() if name.startswith("ls") and declared(name).constellation == "landsat"]
+COLLECTIONS = [name for name, found in declared_collections().items() if found.constellation == "landsat" and found.source is None]
 
 
 def _open(path: Path, tmp_path: Path) -> Draft:
