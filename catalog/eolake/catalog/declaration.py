@@ -1,7 +1,8 @@
 """Declared collections: one YAML file each, from which everything else is generated.
 
 `collections/<id>.yaml` is the only place where a fact about a collection is written: the STAC
-collection, the ODC product, the COG settings and the legend are made from it.
+collection, the ODC product, the COG settings and the legend are made from it. A lake may have
+more of them, in `collections/` beside its eolake.toml.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import yaml
 from pydantic import Field, model_validator
 
 from eolake.catalog.errors import ConfigError
-from eolake.catalog.sources import AnySource, Model
+from eolake.catalog.own_collections import Own, own
+from eolake.catalog.sources import AnySource, FilesSource, GridSource, Model
 
 LAKE_NAME = r"^[a-z][a-z0-9_]*$"
 LakeName = Annotated[str, Field(pattern=LAKE_NAME)]
@@ -221,6 +223,14 @@ class Collection(Model):
             raise ValueError(f"thumbnail and renders name bands that are not declared: {', '.join(sorted(drawn - names))}")
         return self
 
+    @model_validator(mode="after")
+    def _source_has_the_bands(self) -> Collection:
+        if isinstance(self.source, FilesSource | GridSource):
+            names, told = {band.name for band in self.bands}, set(self.source.bands)
+            if names != told:
+                raise ValueError(f"source.bands and bands differ: {', '.join(sorted(names ^ told))}")
+        return self
+
     def band(self, name: str) -> Band:
         """The band of that name or alias; KeyError otherwise."""
         for band in self.bands:
@@ -276,20 +286,44 @@ def parse_collection(text: str, *, source: str) -> Collection:
         raise ConfigError(f"{source} is not a valid collection declaration: {error}") from error
 
 
-@cache
 def declared_collections() -> Mapping[str, Collection]:
-    """Every collection that the package declares, by id, sorted."""
-    names = sorted(entry.name for entry in _folder().iterdir() if entry.name.endswith(".yaml"))
-    return {name.removesuffix(".yaml"): declared(name.removesuffix(".yaml")) for name in names}
+    """Every collection that the package or the lake at hand declares, by id, sorted."""
+    return _declared_collections(own())
 
 
 @cache
+def _declared_collections(lake: Own) -> Mapping[str, Collection]:
+    packaged = [entry.name for entry in _folder().iterdir() if entry.name.endswith(".yaml")]
+    names = sorted(name.removesuffix(".yaml") for name in (*packaged, *(name for name, _, _ in lake.files)))
+    return {name: declared(name) for name in names}
+
+
 def declared(collection_id: str) -> Collection:
-    """The declared collection of that id; ConfigError otherwise."""
-    entry = _folder() / f"{collection_id}.yaml"
-    if not re.fullmatch(LAKE_NAME, collection_id) or not entry.is_file():
+    """The declared collection of that id; ConfigError otherwise, and when both the package and the lake declare one."""
+    return _declared(collection_id, own())
+
+
+@cache
+def _declared(collection_id: str, lake: Own) -> Collection:
+    name = f"{collection_id}.yaml"
+    packaged = re.fullmatch(LAKE_NAME, collection_id) is not None and (_folder() / name).is_file()
+    local = lake.path(name)
+    if packaged and local is not None:
+        raise ConfigError(f"{local}: eolake declares {collection_id} itself; give the lake's own collection another id")
+    if packaged:
+        return _packaged(collection_id)
+    if local is None:
         raise ConfigError(f"no collection {collection_id!r} is declared; `eolake collections list` shows those that are")
-    collection = parse_collection(entry.read_text("utf-8"), source=entry.name)
-    if collection.id != collection_id:
-        raise ConfigError(f"{entry.name} declares {collection.id!r}; name the file {collection.id}.yaml")
+    return _named(parse_collection(local.read_text("utf-8"), source=str(local)), local.name)
+
+
+@cache
+def _packaged(collection_id: str) -> Collection:
+    entry = _folder() / f"{collection_id}.yaml"
+    return _named(parse_collection(entry.read_text("utf-8"), source=entry.name), entry.name)
+
+
+def _named(collection: Collection, file: str) -> Collection:
+    if file != f"{collection.id}.yaml":
+        raise ConfigError(f"{file} declares {collection.id!r}; name the file {collection.id}.yaml")
     return collection

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from eolake.catalog.errors import ConfigError
+
 if TYPE_CHECKING:  # lake.py brings psycopg and pydantic: not for `eolake --help`
     from eolake.catalog.lake import Lake
     from eolake.catalog.settings import Settings
@@ -51,6 +53,14 @@ class Invocation:
         from eolake.catalog.lake import Lake
 
         return Lake(settings=self.settings())
+
+    def know_collections(self) -> None:
+        """The lake's own collections are declared from now on, when there is a lake; ConfigError when one was named and is not there."""
+        try:
+            self.config_file()
+        except ConfigError:
+            return
+        self.settings()
 
     def emit(self, document: Any, text: str) -> None:
         """The result on stdout: `document` with --json, else `text`."""

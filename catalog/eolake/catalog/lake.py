@@ -11,6 +11,7 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 
 from eolake.catalog.errors import Unreachable
+from eolake.catalog.own_collections import look_in
 from eolake.catalog.settings import DatabaseConfig, Settings, StoreConfig, load_settings
 
 LOCK_TIMEOUT = "20s"
@@ -38,6 +39,10 @@ class Lake:
     """Handed down from the command to whatever works on the lake."""
 
     settings: Settings
+
+    def __post_init__(self) -> None:
+        """Settings may come from another process, which has checked them but not told this one of the lake's own collections."""
+        look_in(self.settings.root)
 
     @cached_property
     def database(self) -> DatabaseConfig:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from eolake.catalog.errors import ConfigError, Unreachable
+from eolake.catalog.own_collections import look_in
 
 CONFIG_NAME = "eolake.toml"
 PRIVATE_DATABASE = "EOLAKE_PRIVATE_DATABASE"
@@ -125,6 +126,11 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Environment before file (the file comes in as init arguments)."""
         return env_settings, init_settings
+
+    @override
+    def model_post_init(self, context: Any, /) -> None:
+        """Whoever has the settings of a lake has its own collections too."""
+        look_in(self.root)
 
     @property
     def state(self) -> Path:

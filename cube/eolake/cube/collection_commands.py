@@ -39,6 +39,7 @@ def list_(call: Invocation) -> None:
     """List the declared collections."""
     from eolake.catalog.declaration import declared_collections
 
+    call.know_collections()
     found = list(declared_collections().values())
     width = max((len(collection.id) for collection in found), default=0)
     lines = [f"{c.id:<{width}}  {c.processing_level or '':<4} {len(c.bands):>3} bands  {c.title}" for c in found]
@@ -68,6 +69,7 @@ def show(call: Invocation, name: str, form: str | None) -> None:
     from eolake.catalog.declaration import declared
     from eolake.catalog.stac.collections import stac_collection
 
+    call.know_collections()
     collection = declared(name)
     if form == "stac":
         click.echo(json.dumps(stac_collection(collection), indent=2))

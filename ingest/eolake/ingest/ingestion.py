@@ -72,6 +72,7 @@ class Ingestion:
     def run(self, paths: Sequence[Path], *, wait: bool, dry_run: bool) -> int:
         """The exit code."""
         begin = time.monotonic()
+        self.call.know_collections()
         found = look(paths)
         return self._say_found(found) if dry_run else self._bring_in(found, begin, wait=wait)
 
