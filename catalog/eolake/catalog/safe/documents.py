@@ -27,6 +27,8 @@ def open_regular(path: Path) -> int:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         raise BadProduct(f"{path} does not exist") from None
+    except ValueError:
+        raise UnsafeProduct(f"{str(path)!r} is no name of a file: a NUL stands in it") from None
     except OSError as error:
         kind = UnsafeProduct if error.errno == errno.ELOOP else BadProduct
         raise kind(f"{path} is not a readable file: {error.strerror}") from error

@@ -76,6 +76,8 @@ def open_product(
         return Product(path=path, name=path.name, root=path.parent.resolve(), files=files, members=sizes)
     try:
         place = path.resolve(strict=True)
+    except ValueError:
+        raise UnsafeProduct(f"{str(path)!r} is no name of a file: a NUL stands in it") from None
     except OSError as error:
         raise BadProduct(f"{path} can not be opened: {error.strerror}") from error
     name = product_name(path)

@@ -101,7 +101,7 @@ def _opened(path: Path, driver: str, band: int) -> Iterator[Any]:
     with rasterio.Env(**options):
         try:
             with quiet_about_georeference():
-                source = rasterio.open(path, driver=driver)
+                source = rasterio.open(path.absolute(), driver=driver)  # so that no name begins with GTIFF_DIR: or the like
         except (RasterioError, RasterioIOError, ValueError) as error:
             raise BadProduct(f"{path} can not be opened as {driver}: {_cause(error)}") from error
         with source:
