@@ -153,7 +153,7 @@ def angle(name: str, x: Array, y: Array) -> Array:
         "solar_zenith": (1e-5, 35.0),
         "sat_zenith": (-3e-4, 25.0),
         "solar_azimuth": (2e-4, 75.0),
-        "sat_azimuth": (-4e-4, 358.0),
+        "sat_azimuth": (4e-4, 358.0),
     }[name]
     found = start + slope * x + 1e-5 * y
     return found % 360 if name.endswith("azimuth") else found
