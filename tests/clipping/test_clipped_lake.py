@@ -17,7 +17,7 @@ import shapely
 from datacube import Datacube
 from odc.geo.geobox import GeoBox
 from support import workers
-from support.auditor import audit
+from support.auditor import audit, audit_catalog_and_cube
 from support.simulated import simulated
 
 from eolake.catalog.draft import Draft, Pixels
@@ -178,7 +178,10 @@ def test_options_stay_with_a_product_until_it_is_converted_again(
     assert options_of(lake) is None
     assert CLIP not in item_of(lake)["properties"]
     assert_loaded(lake, draft)
-    assert audit(lake) == []
+    with lake.connect() as connection:
+        assert audit_catalog_and_cube(connection) == []
+    checked = workers.run(lake, "--json", "check")
+    assert (checked.returncode, json.loads(checked.stdout)["ok"]) == (0, True), "what was replaced is debris until its readers are done"
 
 
 def test_what_lies_outside_is_rejected_and_what_was_kept_aside_takes_the_last_options(lake: Lake, product: Path, tmp_path: Path) -> None:
