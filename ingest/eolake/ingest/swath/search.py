@@ -23,6 +23,8 @@ from eolake.ingest.swath.target import Target, Window, unit
 Array = np.ndarray[Any, Any]
 TILE = 256
 """cells along the side of what is searched at once"""
+REGION = 4
+"""tiles along the side of a region, whose blocks are found first"""
 SMALLEST = 64
 """A tile whose net is too uneven is cut in four, down to this side."""
 BLOCK = 16
@@ -42,6 +44,9 @@ EVEN = 0.3
 FOLDED = 0.9
 """Steps that differ by more may lead back to where the net has been."""
 ROUNDS = 24
+BASELINE = 4
+"""pixels over which the swath's pace at its edge is measured"""
+SIDES = ((-1, 0), (1, 0), (0, -1), (0, 1))
 AROUND = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1) if row or column]
 
 
@@ -161,13 +166,16 @@ def nearest(found: Swath, frame: Target, *, offsets: int | None = None) -> tuple
     index = np.full(frame.shape, found.size, np.int32 if found.size < np.iinfo(np.int32).max else np.int64)
     result = Result(index=index, between=None if offsets is None else np.zeros((2, *frame.shape), np.int16), quantum=offsets or 1)
     every = np.arange(len(found.radii))
+
+    def region(window: Window) -> None:
+        some = frame.centres(window, step=TILE // 4).reshape(3, -1) * SCALE
+        some = some[:, np.isfinite(some[0])]
+        blocks = _near(found, Plane.around(some), every, 1.1) if some.size else every[:0]
+        for tile in _windows(window, TILE) if len(blocks) else ():
+            _tile(found, frame, tile, blocks, result)
+
     with ThreadPoolExecutor(THREADS) as threads:
-        list(
-            threads.map(
-                lambda window: _tile(found, frame, window, every, result),
-                _windows((slice(0, frame.shape[0]), slice(0, frame.shape[1])), TILE),
-            )
-        )
+        list(threads.map(region, _windows((slice(0, frame.shape[0]), slice(0, frame.shape[1])), TILE * REGION)))
     return index, result.between
 
 
@@ -185,7 +193,7 @@ def _tile(found: Swath, frame: Target, window: Window, blocks: Array, result: Re
     if not real.any():
         return
     plane = Plane.around(cells if real.all() else cells[:, real])
-    blocks = blocks[np.sqrt(((found.centres[blocks] - plane.middle) ** 2).sum(1)) <= plane.radius + found.radii[blocks] + _margin(found)]
+    blocks = _near(found, plane, blocks)
     if not len(blocks):
         return
     chosen = None
@@ -204,9 +212,12 @@ def _tile(found: Swath, frame: Target, window: Window, blocks: Array, result: Re
     _settle(found, chosen, cells, window, result, smooth=smooth)
 
 
-def _margin(found: Swath) -> float:
-    """So that the nearest pixel's neighbours are there too."""
-    return 3 * math.radians(found.spacing) * SCALE
+def _near(found: Swath, plane: Plane, blocks: Array, share: float = 1.0) -> Array:
+    """Those of the blocks that hold the nearest pixels of a tile's cells, with their neighbours; of a tile wider by `share`."""
+    margin = 3 * math.radians(found.spacing) * SCALE
+    apart = np.sqrt(((found.centres[blocks] - plane.middle) ** 2).sum(1))
+    near: Array = blocks[apart <= plane.radius * share + found.radii[blocks] + margin]
+    return near
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -425,26 +436,48 @@ def _settle(found: Swath, chosen: Array, cells: Array, window: Window, result: R
     """Takes the cells that lie more than half a pixel beyond the swath out of `chosen`; writes the tile's part of the result."""
     (known,) = np.nonzero(chosen < found.size)
     row, column = np.divmod(chosen[known], found.shape[1])
-    if smooth and result.between is None:
+    if smooth:  # no pixel is missing
         edge = (row == 0) | (row == found.shape[0] - 1) | (column == 0) | (column == found.shape[1] - 1)
-        known, row, column = known[edge], row[edge], column[edge]
-    here = _at(found, row, column)
-    limit = math.radians(found.spacing) * SCALE * APART
-    steps = [_way(found, (row, column), here, step, limit) for step in ((-1, 0), (1, 0), (0, -1), (0, 1))]
-    lonely = [np.isnan(step[0]) for step in steps]
-    down, right = _pace(steps[0], steps[1]), _pace(steps[2], steps[3])
-    down, right = _square(down, right, here), _square(right, down, here)
-    v, u = _solve(down, right, cells[:, known] - here)
-    out = (lonely[0] & (v < -EDGE)) | (lonely[1] & (v > EDGE)) | (lonely[2] & (u < -EDGE)) | (lonely[3] & (u > EDGE))
-    out |= np.logical_or.reduce(lonely) & ~np.isfinite(u + v)
-    chosen[known[out]] = found.size
+    else:
+        here = _at(found, row, column)
+        near = [(down * far, right * far) for down, right in SIDES for far in (1, BASELINE)]
+        edge = np.logical_or.reduce([np.isnan(_way(found, (row, column), here, step)[0]) for step in near])
+    known, row, column = known[edge], row[edge], column[edge]
+    chosen[known[_beyond(found, row, column, cells[:, known])]] = found.size
     shape = (window[0].stop - window[0].start, window[1].stop - window[1].start)
     result.index[window] = chosen.reshape(shape)
     if result.between is not None:
-        for kept, share in zip(result.between, (v, u), strict=True):
+        (known,) = np.nonzero(chosen < found.size)
+        for kept, share in zip(result.between, _offsets(found, chosen[known], cells[:, known]), strict=True):
             parts = np.zeros(chosen.size, np.int16)
-            parts[known] = np.clip(np.rint(np.nan_to_num(share) * result.quantum), -result.quantum, result.quantum)
+            parts[known] = np.rint(share * result.quantum)
             kept[window] = parts.reshape(shape)
+
+
+def _beyond(found: Swath, row: Array, column: Array, cells: Array) -> Array:
+    """Of cells whose pixels lie at an edge, or near one where the net is no smooth one: True when the centre lies more than half a pixel
+    on the side where the neighbour is missing, or further away than a pixel's diagonal."""
+    here = _at(found, row, column)
+    paces = [_pace(found, (row, column), here, step) for step in SIDES]
+    lonely = [np.isnan(pace[0]) for pace in paces]
+    down, right = _mean(-paces[0], paces[1]), _mean(-paces[2], paces[3])
+    down, right = _square(down, right, here), _square(right, down, here)
+    way = cells - here
+    v, u = _solve(down, right, way)
+    beyond: Array = (lonely[0] & (v < -EDGE)) | (lonely[1] & (v > EDGE)) | (lonely[2] & (u < -EDGE)) | (lonely[3] & (u > EDGE))
+    far: Array = (way**2).sum(0) > (down**2 + right**2).sum(0)
+    return beyond | far | np.isnan(v + u)
+
+
+def _offsets(found: Swath, chosen: Array, cells: Array) -> tuple[Array, Array]:
+    """How far the cells' centres lie beyond their pixels' in rows and columns, -1…1; 0 where the pixels around do not tell."""
+    row, column = np.divmod(chosen, found.shape[1])
+    here = _at(found, row, column)
+    up, down, left, right = (_way(found, (row, column), here, step) for step in SIDES)
+    way = cells - here
+    v, u = _solve(_mean(-up, down), _mean(-left, right), way)
+    v, u = _solve(np.where(v < 0, -up, down), np.where(u < 0, -left, right), way)
+    return np.clip(np.nan_to_num(v), -1, 1), np.clip(np.nan_to_num(u), -1, 1)
 
 
 def _at(found: Swath, row: Array, column: Array) -> Array:
@@ -454,17 +487,29 @@ def _at(found: Swath, row: Array, column: Array) -> Array:
     return points
 
 
-def _way(found: Swath, place: tuple[Array, Array], here: Array, step: tuple[int, int], limit: float) -> Array:
+def _way(found: Swath, place: tuple[Array, Array], here: Array, step: tuple[int, int]) -> Array:
     """The way to a neighbour; NaN where there is none."""
     way = _at(found, place[0] + step[0], place[1] + step[1]) - here
-    way[:, (way**2).sum(0) > limit**2] = np.nan
+    way[:, (way**2).sum(0) > (APART * math.radians(found.spacing) * SCALE) ** 2] = np.nan
     return way
 
 
-def _pace(back: Array, forth: Array) -> Array:
-    """The way from a pixel to the next one, by both neighbours or the one that there is."""
-    both = (forth - back) / 2
-    return np.where(np.isnan(both), np.where(np.isnan(forth), -back, forth), both)
+def _pace(found: Swath, place: tuple[Array, Array], here: Array, step: tuple[int, int]) -> Array:
+    """The mean way from one pixel to the next one, over some of them, so that terrain matters less; NaN where there is no neighbour."""
+    pace, last, unbroken = np.full_like(here, np.nan), here, np.ones(here.shape[1], bool)
+    for count in range(1, BASELINE + 1):
+        further = (place[0] + step[0] * (count - 1), place[1] + step[1] * (count - 1))
+        way = _way(found, further, last, step)
+        unbroken &= np.isfinite(way[0])
+        last = last + way
+        np.copyto(pace, (last - here) / count, where=unbroken)
+    return pace
+
+
+def _mean(one: Array, other: Array) -> Array:
+    """Of both ways, or the one that there is."""
+    both = (one + other) / 2
+    return np.where(np.isnan(both), np.where(np.isnan(one), other, one), both)
 
 
 def _square(way: Array, other: Array, here: Array) -> Array:

@@ -43,9 +43,10 @@ class Target:
         """Cell corner to CRS coordinates."""
         return Affine(self.resolution, 0.0, self.west, 0.0, -self.resolution, self.north)
 
-    def centres(self, window: Window) -> Array:
-        """Unit vectors of a window's cell centres, (3, rows, columns) float64; NaN where the projection has no place on Earth."""
-        rows, columns = (np.arange(part.start, part.stop) + 0.5 for part in window)
+    def centres(self, window: Window, step: int = 1) -> Array:
+        """Unit vectors of a window's cell centres, (3, rows, columns) float64; NaN where the projection has no place on Earth. With
+        `step` every so many rows and columns, and the last ones."""
+        rows, columns = (np.unique(np.append(np.arange(part.start, part.stop, step), part.stop - 1)) + 0.5 for part in window)
         x, y = self.west + columns * self.resolution, self.north - rows * self.resolution
         return _geographic(x, y) if is_geographic(self.crs) else _projected(self.crs, x, y)
 
