@@ -5,32 +5,38 @@ the ground (EPSG:3577 metres, reached from any CRS) and of time, so a Landsat an
 of one place and week agree, whatever their grids. Reflectance is a mixture of five endmember spectra
 under the illumination of the terrain. The fire is placed where the Green Wattle Creek fire burnt in
 December 2019, beside the real place of Lake Burragorang; its outline and everything else is invented.
+With a `season` its fire grows day by day, the others of the season burn too, there is smoke, and the sea begins at the coast.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import cache
 from statistics import NormalDist
 
 import numpy as np
 from pyproj import Transformer
 
+from eolake.ingest.simulators.products.coast import inland
 from eolake.ingest.simulators.products.noise import Array, fractal, noise
+from eolake.ingest.simulators.products.season import FIRST, SITE, Season
 from eolake.ingest.simulators.products.spectra import ENDMEMBERS, Band, endmember_reflectance
 from eolake.ingest.simulators.products.sun import Sun, sun_position
 
-SITE = (150.30, -33.98)
-"""Longitude and latitude of the centre of the fire."""
-FIRE = datetime(2019, 12, 21, 3, tzinfo=UTC)
-"""The burn scar exists from here on."""
+FIRE = FIRST
+"""The burn scar exists from here on; without a season all of it."""
 
 _SLOPE_STEP = 30.0
 """m; slopes are differences over this distance, about what a satellite's pixel sees"""
 _CLOUD_BASE = 1500.0
 """m above the ground; throws the shadow"""
 _REGROWTH_DAYS = 900.0
+_SMOKE = 0.30
+"""reflectance of dense smoke; blue gets there first"""
+_SURF = 60.0
+"""m: half the width of the shore"""
 _CLOUD_SPREAD = 0.277
 """standard deviation of the cloud field (fractal noise of four octaves)"""
 
@@ -52,13 +58,18 @@ class Surface:
     shadow: Array
     """depth of cloud shadow, 0–1"""
     sun: Sun
+    smoke: Array | None = None
+    """optical depth at 550 nm"""
 
     def reflectance(self, band: Band) -> Array:
-        """Surface reflectance (0–1) in `band`, clouds included as bright surfaces."""
+        """Surface reflectance (0–1) in `band`, clouds and smoke included as bright surfaces."""
         ground = sum(self.fractions[name] * endmember_reflectance(name, band) for name in ENDMEMBERS)
         ground = ground * self.brightness * (1 - 0.55 * self.shadow)
         seen: Array = ground * (1 - self.cloud) + endmember_reflectance("cloud", band) * self.cloud
-        return seen
+        if self.smoke is None:
+            return seen
+        veil = 1 - np.exp(-0.7 * self.smoke * (550.0 / band.centre) ** 1.7)
+        return np.asarray(seen * (1 - veil) + _SMOKE * veil)
 
     @property
     def temperature(self) -> Array:
@@ -80,6 +91,7 @@ class Landscape:
     seed: int = 2019
     fire: datetime = FIRE
     site: tuple[float, float] = SITE
+    season: Season | None = None
 
     def sun(self, when: datetime) -> Sun:
         """The sun over the site: one value for a whole product."""
@@ -100,14 +112,22 @@ class Landscape:
             cloud=opacity,
             shadow=shade * (1 - opacity),
             sun=sun,
+            smoke=self.season.smoke(*self._degrees(east, north), when) if self.season else None,
         )
 
     def _ground(self, x: Array, y: Array, crs: str) -> tuple[Array, Array]:
         """EPSG:3577 metres east and north of the site."""
         to_albers = Transformer.from_crs(crs, 3577, always_xy=True)
-        x0, y0 = Transformer.from_crs(4326, 3577, always_xy=True).transform(*self.site)
+        x0, y0 = _albers().transform(*self.site)
         east, north = to_albers.transform(x, y)
         return np.asarray(east) - x0, np.asarray(north) - y0
+
+    def _degrees(self, east: Array, north: Array) -> tuple[Array, Array]:
+        """Longitude and latitude of metres from the site."""
+        to_albers = _albers()
+        x0, y0 = to_albers.transform(*self.site)
+        longitude, latitude = to_albers.transform(east + x0, north + y0, direction="INVERSE")
+        return np.asarray(longitude), np.asarray(latitude)
 
     def _elevation(self, east: Array, north: Array) -> Array:
         ridges = 1 - np.abs(fractal(east, north, 3400.0, 4, self.seed + 100)) * 2.2
@@ -130,7 +150,10 @@ class Landscape:
         axis = 4200.0 + 900.0 * noise(north, north * 0, 3000.0, self.seed + 220) + 500.0 * noise(north, north * 0, 1100.0, self.seed + 221)
         arms = 0.6 + 0.5 * noise(north, north * 0, 900.0, self.seed + 222)
         reservoir = np.abs(east - axis) / (420.0 * arms + 60.0)
-        return np.maximum(_step(0.016, 0.009, river), _step(1.15, 0.9, reservoir))
+        fresh = np.maximum(_step(0.016, 0.009, river), _step(1.15, 0.9, reservoir))
+        if self.season is None:
+            return fresh
+        return np.maximum(fresh, _step(_SURF, -_SURF, inland(*self._degrees(east, north), self.seed)))
 
     def _fractions(self, east: Array, north: Array, elevation: Array, severity: Array, when: datetime) -> dict[str, Array]:
         water = self._water(east, north)
@@ -150,6 +173,8 @@ class Landscape:
 
     def _severity(self, east: Array, north: Array, when: datetime) -> Array:
         """0 outside the scar and before the fire; patchy inside, with unburnt islands."""
+        if self.season is not None:
+            return self.season.burnt(*self._degrees(east, north), when)
         if when < self.fire:
             return np.zeros(np.shape(east))
         ragged = 1300.0 * fractal(east, north, 3800.0, 4, self.seed + 500)
@@ -172,6 +197,11 @@ class Landscape:
         field = fractal(east, north, 3500.0, 4, day)
         edge = NormalDist(sigma=_CLOUD_SPREAD).inv_cdf(1 - min(cloud, 0.999))
         return _step(edge - 0.03, edge + 0.03, field)
+
+
+@cache
+def _albers() -> Transformer:
+    return Transformer.from_crs(4326, 3577, always_xy=True)
 
 
 def _step(start: float, end: float, value: Array) -> Array:
