@@ -36,6 +36,9 @@ class Expected:
     """A regular expression that the reason matches."""
     item: str = ""
     """`collection/id` of what is published."""
+    altered: str = ""
+    """Somebody changed its files, which its manifest tells: a regular expression of the reason for which it is quarantined, until
+    it is taken with --unchecked."""
     added: int = 0
     """What the lake adds to the valid reflectances of Sentinel-2 before baseline 04.00."""
 
