@@ -18,7 +18,7 @@ from eolake.catalog.errors import BadProduct, UnsafeProduct
 DOCUMENT_BYTES = 64 << 20
 """The largest metadata document; those of Sentinel-1 come to some 10 MB."""
 XML_NODES = 2_000_000
-"""Elements cost 50 times their bytes in memory."""
+"""Elements, and attributes; they cost 50 times their bytes in memory."""
 
 
 def open_regular(path: Path) -> int:
@@ -63,6 +63,8 @@ def read_json(path: Path, limit: int = DOCUMENT_BYTES) -> Any:
 
     try:
         return json.loads(read_text(path, limit), parse_constant=refuse)
+    except MemoryError as error:
+        raise UnsafeProduct(f"{path} does not fit in memory") from error
     except (ValueError, RecursionError) as error:
         raise BadProduct(f"{path} is not valid JSON: {error}") from error
 
@@ -74,12 +76,15 @@ def parse_xml(path: Path, limit: int = DOCUMENT_BYTES) -> Element:
 
 def xml_root(content: bytes | str, what: str) -> Element:
     """The root element of a document that is in memory already, such as an answer; errors as of `parse_xml`, naming `what`."""
-    if content.count(b"<" if isinstance(content, bytes) else "<") > XML_NODES:  # type: ignore[arg-type] # each its own kind
+    raw = content if isinstance(content, bytes) else content.encode()
+    if max(raw.count(b"<"), raw.count(b"=")) > XML_NODES:
         raise UnsafeProduct(f"{what} has more than {XML_NODES:,} XML nodes")
     try:
         root: Element = Defused.fromstring(content, forbid_dtd=True, forbid_entities=True, forbid_external=True)
     except DefusedXmlException as error:
         raise UnsafeProduct(f"{what} holds a DTD or entities, which product metadata never needs: {error}") from error
+    except MemoryError as error:
+        raise UnsafeProduct(f"{what} does not fit in memory") from error
     except (ParseError, LookupError, ValueError) as error:
         raise BadProduct(f"{what} is not valid XML: {error}") from error
     return root

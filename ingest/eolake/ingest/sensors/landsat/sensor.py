@@ -25,6 +25,11 @@ ANGLES = re.compile(r"^[^/]+_ANG\.txt$", re.IGNORECASE)
 DIGESTS = re.compile(r"^[^/]+_MD5\.txt$", re.IGNORECASE)
 WANTED = re.compile(r"^[^/]+(?:_MTL\.(?:txt|json|xml)|_(?:ANG|MD5)\.txt|\.TIF)$", re.IGNORECASE)
 """Side by side in the product's folder; what lies deeper (gap masks of Landsat 7) is left alone."""
+EXPECTED = safe.expected_names(
+    *("tif", "tiff", "ovr", "tfw", "txt", "xml", "json", "html", "jpg", "jpeg", "png", "gtf", "imd", "met", "md5", "sha1", "tif.gz"),
+    folders=2,
+)
+"""Of everything in an archive: gap masks and what packs of providers carry besides."""
 
 MEDIA_TYPES: Mapping[str, str] = {"txt": "text/plain", "json": "application/json", "xml": "application/xml"}
 OUTLINED = "red"
@@ -47,7 +52,7 @@ class LandsatSensor:
 
     def open(self, path: Path, workspace: Path, options: Options = DEFAULT) -> Iterator[Draft]:
         """One draft. BadProduct names what is missing, unknown or contradictory."""
-        product = safe.open_product(path, workspace, wanted=WANTED)
+        product = safe.open_product(path, workspace, wanted=WANTED, expected=EXPECTED)
         metadata = _metadata(product)
         facts = mtl.read(next(iter(metadata.values())))
         found = scene(facts)

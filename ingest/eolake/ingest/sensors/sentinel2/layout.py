@@ -14,7 +14,7 @@ from pathlib import Path
 
 from eolake.catalog.declaration import Band, Collection
 from eolake.catalog.errors import BadProduct
-from eolake.catalog.safe import Product
+from eolake.catalog.safe import Product, expected_names
 
 IMAGE = r"(?:B\d[0-9A]|SCL|AOT|WVP)(?:_[126]0m)?\.(?:jp2|tiff?)"
 MASK = r"(?:(?:MSK_)?CLASSI_B00|(?:MSK_CLDPRB|MSK_SNWPRB|CLD|SNW)_20m)\.(?:jp2|tiff?)"
@@ -28,6 +28,31 @@ WANTED = re.compile(
     re.IGNORECASE,
 )
 """Not the metadata of the datastrip (13 MB), not the small copies that AWS keeps in preview/, not MSK_DETFOO_B05.jp2 and the like."""
+EXPECTED = expected_names(
+    *(
+        "safe",
+        "xml",
+        "json",
+        "jp2",
+        "tif",
+        "tiff",
+        "gml",
+        "dbl",
+        "grib",
+        "html",
+        "xsl",
+        "xsd",
+        "css",
+        "png",
+        "jpg",
+        "jpeg",
+        "gif",
+        "pdf",
+        "kml",
+    ),
+    folders=8,
+)
+"""Of everything in an archive, also of what is left alone: auxiliary data without ending, the pages in HTML/."""
 RESOLUTION: Mapping[str, int] = {"default": 10, "g20": 20, "g60": 60}
 """Pixel size in m of the grids that the collections declare."""
 DRIVERS: Mapping[str, str] = {".jp2": "JP2OpenJPEG", ".tif": "GTiff", ".tiff": "GTiff"}

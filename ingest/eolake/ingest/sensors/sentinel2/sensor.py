@@ -13,7 +13,7 @@ from eolake.ingest.sensors.base import DEFAULT, Options
 from eolake.ingest.sensors.sentinel2 import bands, names
 from eolake.ingest.sensors.sentinel2.integrity import check_manifest
 from eolake.ingest.sensors.sentinel2.item import Scene, draft_item
-from eolake.ingest.sensors.sentinel2.layout import WANTED, Granule, Layout, band_files, layout
+from eolake.ingest.sensors.sentinel2.layout import EXPECTED, WANTED, Granule, Layout, band_files, layout
 from eolake.ingest.sensors.sentinel2.metadata import read_aws, read_product, read_tile
 from eolake.ingest.sensors.sentinel2.radiometry import offsets_to_add
 
@@ -29,7 +29,7 @@ class Sentinel2Sensor:
 
     def open(self, path: Path, workspace: Path, options: Options = DEFAULT) -> Iterator[Draft]:
         """One draft for each tile (products since December 2016 have one). BadProduct names what is missing or contradictory."""
-        product = safe.open_product(path, workspace, wanted=WANTED)
+        product = safe.open_product(path, workspace, wanted=WANTED, expected=EXPECTED)
         parts = layout(product)
         found = scenes(parts)
         for scene in found:
