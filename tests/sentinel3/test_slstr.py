@@ -259,6 +259,23 @@ def test_a_pass_over_the_antimeridian_is_one_raster(tmp_path: Path) -> None:
     )
 
 
+def test_older_products_have_f1_on_the_grid_of_the_other_thermal_channels(tmp_path: Path) -> None:
+    """Baseline 003, which the passes over the fires of 2019 were first processed with."""
+    product = slstr.rbt(tmp_path)
+    for view in "no":
+        with netCDF4.Dataset(product / f"F1_BT_f{view}.nc", "a") as file:
+            file.renameVariable(f"F1_BT_f{view}", f"F1_BT_i{view}")
+        (product / f"F1_BT_f{view}.nc").rename(product / f"F1_BT_i{view}.nc")
+        for kind in ("geodetic", "cartesian", "flags", "indices"):
+            (product / f"{kind}_f{view}.nc").unlink()
+    slstr.write_manifest(product, slstr.image(80, 120, 500.0))
+    made = drafts(product, tmp_path / "work")
+    for collection, grid in ((NADIR, "in"), (OBLIQUE, "io")):
+        image = stored(product, f"F1_BT_{grid}.nc", f"F1_BT_{grid}")
+        pixels = made[collection].bands["f1"].read()
+        check(product, grid, image, pixels, declared(collection).band("f1"), step=1000.0, tolerance=1e-5)
+
+
 def test_a_product_that_lacks_a_band_is_broken(tmp_path: Path) -> None:
     product = slstr.rbt(tmp_path)
     (product / "S5_radiance_an.nc").unlink()

@@ -103,6 +103,8 @@ class Variable(Model):
     """An angle in degrees, so that 359 and 1 lie side by side when tie points are interpolated."""
     select: Mapping[str, int] = {}
     """dimension → index, of further dimensions (layers, times) longer than 1"""
+    otherwise: Variable | None = None
+    """Where it lies in products without the file of `at`: those of other processing baselines."""
 
 
 class Geolocation(Model):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -50,7 +50,7 @@ def layout(collection: Collection, source: SwathSource) -> Layout:
     """ConfigError where the declaration contradicts itself."""
     drawn = {name for table in source.tables.values() for name in table.rasters}
     variables = {band.name: _variable(collection, source, band) for band in collection.bands if band.name not in drawn}
-    for name, variable in variables.items():
+    for name, variable in ((name, place) for name, named in variables.items() for place in places(named)):
         where = source.geolocations.get(variable.geolocation)
         if where is None:
             raise ConfigError(f"{collection.id}: band {name} has the geolocation {variable.geolocation!r}, which is not declared")
@@ -60,6 +60,23 @@ def layout(collection: Collection, source: SwathSource) -> Layout:
                 f"{variable.geolocation!r} on {where.grid!r}; both must name the same one of {', '.join(source.grids)}"
             )
     return Layout(collection=collection, source=source, variables=variables)
+
+
+def places(variable: Variable) -> Iterator[Variable]:
+    """Where a band may lie, in the order of preference."""
+    yield variable
+    if variable.otherwise is not None:
+        yield from places(variable.otherwise)
+
+
+def present(product: safe.Product, found: Layout) -> Layout:
+    """Bands whose file the product lacks, where products of other baselines have them."""
+    chosen = {
+        name: next((place for place in places(named) if path_of(product, Place.of(place.at).file) is not None), named)
+        for name, named in found.variables.items()
+        if named.otherwise is not None
+    }
+    return replace(found, variables={name: chosen.get(name, named) for name, named in found.variables.items()})
 
 
 def _variable(collection: Collection, source: SwathSource, band: Band) -> Variable:
@@ -78,7 +95,7 @@ def _of_ties(ties: Ties | None) -> tuple[str, ...]:
 
 def texts(found: Layout) -> Iterator[str]:
     """All places that a collection names."""
-    for variable in found.variables.values():
+    for variable in (place for named in found.variables.values() for place in places(named)):
         yield variable.at
         yield from _of_ties(variable.ties)
     for geolocation in found.source.geolocations.values():

@@ -20,7 +20,7 @@ from eolake.ingest.sensors.declared import ProductName
 from eolake.ingest.sensors.swath import values
 from eolake.ingest.sensors.swath.maps import Maps, at_pixels, needed
 from eolake.ingest.sensors.swath.metadata import Described, describe
-from eolake.ingest.sensors.swath.places import Layout, Place, layout, path_of, wanted
+from eolake.ingest.sensors.swath.places import Layout, Place, layout, path_of, present, wanted
 
 NAME = "swath"
 EXPECTED = safe.expected_names(
@@ -83,7 +83,7 @@ class SwathSensor:
         yielded, beyond = False, None
         for found, (_, said) in zip(layouts, matching, strict=True):
             try:
-                made = draft(product, found, said, workspace, options)
+                made = draft(product, present(product, found), said, workspace, options)
             except Rejected as why:
                 beyond = why
                 continue
