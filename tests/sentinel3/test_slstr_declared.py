@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import netCDF4
@@ -13,6 +15,7 @@ import pytest
 from eolake.catalog.declaration import Band, Collection, declared
 from eolake.catalog.safe.netcdf import Netcdf, open_netcdf
 from eolake.catalog.sources import SwathSource, Variable
+from eolake.ingest.sensors.swath.places import layout, texts
 
 SUBSET = (
     "pixels/sentinel3/snap_olci_slstr_l1/l1csyn/"
@@ -100,3 +103,59 @@ def test_angles_fit_into_what_they_are_declared_to_be(real: Netcdf) -> None:
         limits = np.iinfo(band.dtype)
         assert limits.min < counts.min() <= counts.max() < limits.max
         assert np.abs(counts * band.scale - values).max() <= band.scale / 2 * 1.001
+
+
+FILES = {
+    "s3_slstr_l1_rbt": "S3A_SL_1_RBT____20210930T220914_20210930T221214_20211002T102150_0180_077_043_5400_LN2_O_NT_004.SEN3",
+    "s3_slstr_l1_rbt_oblique": "S3A_SL_1_RBT____20210930T220914_20210930T221214_20211002T102150_0180_077_043_5400_LN2_O_NT_004.SEN3",
+    "s3_slstr_l2_lst": "S3A_SL_2_LST____20210510T002955_20210510T003255_20210511T101010_0179_071_301_5760_LN2_O_NT_004.SEN3",
+}
+
+
+def needed(collection: Collection) -> set[str]:
+    """FILE:variable of everything that a product must have."""
+    source = collection.source
+    assert isinstance(source, SwathSource)
+    made = layout(collection, source)
+    drawn = {name: variable for name, variable in made.variables.items() if not collection.band(name).optional}
+    return set(texts(replace(made, variables={name: named.model_copy(update={"otherwise": None}) for name, named in drawn.items()})))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_real_products_have_every_file_that_is_declared(samples: Path, name: str) -> None:
+    folder = samples / "pixels/sentinel3/stactools_sen3/tests/data-files" / FILES[name]
+    there = {path.name for path in folder.iterdir()}
+    files = {place.partition(":")[0] for place in needed(declared(name))}
+    assert len(files) >= 5
+    assert files <= there
+
+
+def variables(samples: Path, kind: str) -> dict[str, set[str]]:
+    """By file."""
+    mapping = json.loads((samples / f"pixels/sentinel3/eopf_mappings/S03SLS{kind}_mapping.json").read_text())
+    found: dict[str, set[str]] = {}
+    for group in mapping["data_mapping"].values():
+        for file, pairs in group.items():
+            found.setdefault(file, set()).update(pair[0] for pair in pairs)
+    return found
+
+
+@pytest.mark.parametrize("name", [*FILES, "s3_slstr_l2_frp"])
+def test_every_declared_variable_is_one_that_others_know(samples: Path, name: str) -> None:
+    """By the lists of variables of the reprocessing into Zarr."""
+    known = {
+        f"{file}:{variable}" for kind in ("RBT", "LST", "FRP") for file, names in variables(samples, kind).items() for variable in names
+    }
+    assert needed(declared(name)) <= known
+
+
+def test_the_lists_of_fires_have_the_columns_that_others_know(samples: Path) -> None:
+    known = variables(samples, "FRP")
+    source = declared("s3_slstr_l2_frp").source
+    assert isinstance(source, SwathSource)
+    for table in source.tables.values():
+        places = {table.longitude, table.latitude, table.time}
+        columns = {
+            variable if isinstance(variable, str) else variable.name for column in table.columns.values() for variable in column.variables
+        }
+        assert known[table.files[0]] - places - columns == {"flags"}, "every variable is a column; flags is a raster"
