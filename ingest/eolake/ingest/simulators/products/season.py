@@ -102,7 +102,7 @@ class Season:
 
     seed: int = 2019
     site: tuple[float, float] = SITE
-    count: int = 16
+    count: int = 18
     """fires"""
 
     @property
@@ -170,13 +170,13 @@ def _fires(seed: int, site: tuple[float, float], count: int) -> tuple[Fire, ...]
     ]
     while len(found) < count:
         latitude = float(random.uniform(-37.2, -29.0))
-        longitude = float(random.uniform(148.4, 153.0))
+        longitude = float(random.uniform(145.2, 153.0))
         radius = float(random.uniform(4000.0, 16_000.0))
         start = BEGIN + timedelta(hours=float(random.uniform(0.0, 48 * 24)))
         days, growth, strength = float(random.uniform(5.0, 24.0)), float(random.uniform(0.4, 0.9)), float(random.uniform(0.6, 1.6))
         coast = float(inland(np.array([longitude]), np.array([latitude]), seed)[0])
         apart = min(math.hypot((fire.longitude - longitude) * 0.84, fire.latitude - latitude) * _METRES - fire.radius for fire in found)
-        if 25_000.0 < coast - radius < 180_000.0 and apart > 1.6 * radius + 10_000.0:
+        if 25_000.0 < coast - radius < 500_000.0 and apart > 1.6 * radius + 10_000.0:
             found.append(
                 Fire(
                     name=f"Fire {len(found)}",
@@ -307,5 +307,7 @@ def _outline(fire: Fire, when: datetime) -> dict[str, Any]:
     longitude, latitude = np.meshgrid(west + step, top - step)
     burnt = (_distance(fire, *_metres(fire, longitude, latitude)) < fire.front(when)).astype(np.uint8)
     drawn = shapes(burnt, mask=burnt > 0, transform=from_origin(west, top, _TRUTH, _TRUTH))
-    outline: dict[str, Any] = mapping(MultiPolygon([orient(Polygon(geometry["coordinates"][0], geometry["coordinates"][1:])) for geometry, _ in drawn]))
+    outline: dict[str, Any] = mapping(
+        MultiPolygon([orient(Polygon(geometry["coordinates"][0], geometry["coordinates"][1:])) for geometry, _ in drawn])
+    )
     return outline
