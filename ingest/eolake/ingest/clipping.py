@@ -139,8 +139,8 @@ class _Window:
     frame: Frame
     """Of the whole."""
     slices: Slices
-    inside: np.ndarray[Any, Any]
-    """(rows, columns) of the window; True for pixels whose centre lies in the area."""
+    outside: np.ndarray[Any, Any] | None
+    """(rows, columns) of the window; True for pixels whose centre lies outside of the area. None: for no pixel."""
 
     @property
     def transform(self) -> Affine:
@@ -161,7 +161,7 @@ def _windows(draft: Draft, collection: declaration.Collection, area: BaseGeometr
         raise _outside(draft.item.id)
     found = {grid: _window(frame, area, ground) for grid, frame in frames.items()}
     windows = {grid: window for grid, window in found.items() if window is not None}
-    if len(windows) < len(frames) or not any(window.inside.any() for window in windows.values()):
+    if len(windows) < len(frames) or all(window.outside is not None and window.outside.all() for window in windows.values()):
         raise _outside(draft.item.id)
     return windows
 
@@ -205,17 +205,17 @@ def _window(frame: Frame, area: BaseGeometry, ground: BaseGeometry) -> _Window |
     rows, columns = slices
     shape = (rows.stop - rows.start, columns.stop - columns.start)
     part = Frame(shape=shape, transform=frame.transform @ Affine.translation(columns.start, rows.start), crs=frame.crs)
-    return _Window(frame=frame, slices=slices, inside=_inside(part, projected(area, frame)))
+    return _Window(frame=frame, slices=slices, outside=_outside_of(projected(area, frame), part))
 
 
-def _inside(frame: Frame, shape: BaseGeometry) -> np.ndarray[Any, Any]:
-    """True where a pixel's centre lies in the shape."""
+def _outside_of(shape: BaseGeometry, frame: Frame) -> np.ndarray[Any, Any] | None:
+    """True where a pixel's centre lies outside of the shape; None when the shape holds all of the frame."""
     from rasterio.features import geometry_mask
 
     whole = shapely.Polygon([frame.transform @ corner for corner in ((0, 0), (0, frame.shape[0]), frame.shape[::-1], (frame.shape[1], 0))])
     if shape.covers(whole):
-        return np.ones(frame.shape, bool)
-    mask: np.ndarray[Any, Any] = geometry_mask([shape], frame.shape, frame.transform, invert=True)
+        return None
+    mask: np.ndarray[Any, Any] = geometry_mask([shape], frame.shape, frame.transform)
     return mask
 
 
@@ -292,6 +292,6 @@ def _read(read: Callable[[], Pixels], band: declaration.Band, window: _Window) -
     """One band, cut; the whole one is let go."""
     pixels = read()
     data = pixels.data[window.slices].copy()
-    if band.nodata is not None:
-        data[~window.inside] = band.nodata
+    if band.nodata is not None and window.outside is not None:
+        data[window.outside] = band.nodata
     return replace(pixels, data=data, transform=window.transform)
