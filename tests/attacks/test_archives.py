@@ -99,6 +99,19 @@ def test_expected_names_are_matched_with_and_without_the_top_folder(tmp_path: Pa
         safe.open_product(path, tmp_path, wanted=ALL, expected=expected)
 
 
+def test_nothing_is_written_through_what_lies_in_the_workspace(tmp_path: Path) -> None:
+    """It should be empty; when somebody has put a link there, its target stays as it is."""
+    (tmp_path / "target").write_text("kept")
+    (tmp_path / "w").mkdir()
+    for number, link in enumerate((tmp_path / "target", tmp_path / "new")):
+        (tmp_path / "w" / f"PRODUCT_{number}.TIF").symlink_to(link)
+        path = hostile.write(tmp_path, "P.zip", hostile.zip_of({f"PRODUCT_{number}.TIF": b"evil"}))
+        with pytest.raises(FileExistsError):
+            safe.open_product(path, tmp_path / "w", wanted=ALL)
+    assert (tmp_path / "target").read_text() == "kept"
+    assert not (tmp_path / "new").exists()
+
+
 def test_archives_within_archives_stay_packed(inside: Path, reader: Reader) -> None:
     """Nobody opens them: a nested bomb is a small file."""
     answer = _open(reader, inside, "P.zip", tricks.nested(6))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,12 @@ def test_the_honest_ones_are_read(inside: Path, reader: Reader) -> None:
     assert reader.read("netcdf", inside / "in").verdict == "read"
     (inside / "in").write_bytes(tricks.classic())
     assert reader.read("netcdf", inside / "in").verdict == "read"
+
+
+def test_a_hardened_process_loads_no_filters() -> None:
+    script = "from eolake.catalog import safe; safe.harden(); import h5py; print([h5py.h5pl.get(n) for n in range(h5py.h5pl.size())])"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout == "[b'/dev/null']\n"
 
 
 @pytest.mark.parametrize("kind", ["hdf5", "classic"])
