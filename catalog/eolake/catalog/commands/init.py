@@ -42,6 +42,8 @@ name = {name}
 # bbox = [149.0, -37.0, 151.0, -35.0]    # or area = "FILE" (GeoJSON); or tiles = ["55HFA", …]
 # lookback = "5d"                # how far back the first pass looks
 # cloud_cover = 60               # percent at most
+# clip = true                    # keep only what lies in bbox or area; or "FILE" (GeoJSON)
+# grid = "EPSG:3577@300"         # of swaths, instead of the collection's; resampling = "bilinear"
 
 # [push]                         # notifications instead of waiting for the next pass; `eolake push create PROVIDER`
 # url = "https://…"              # where the provider reaches `eolake serve`
