@@ -103,6 +103,9 @@ class Variable(Model):
     """An angle in degrees, so that 359 and 1 lie side by side when tie points are interpolated."""
     select: Mapping[str, int] = {}
     """dimension → index, of further dimensions (layers, times) longer than 1"""
+    meanings: Mapping[str, str | tuple[str, ...]] | None = None
+    """Of flags whose bits have moved between processing baselines: each declared bit is the one that the file's `flag_meanings` call by its
+    name (any case), or as said here; a flag that the file does not have is never set. None: the bits lie as declared."""
     otherwise: Variable | None = None
     """Where it lies in products without the file of `at`: those of other processing baselines."""
 

@@ -17,7 +17,7 @@ from eolake.ingest import points
 from eolake.ingest.sensors import declared
 from eolake.ingest.sensors.base import CLIP, DEFAULT, Options
 from eolake.ingest.sensors.declared import ProductName
-from eolake.ingest.sensors.swath import values
+from eolake.ingest.sensors.swath import flags, values
 from eolake.ingest.sensors.swath.maps import Maps, at_pixels, needed
 from eolake.ingest.sensors.swath.metadata import Described, describe
 from eolake.ingest.sensors.swath.places import Layout, Place, layout, path_of, present, wanted
@@ -210,8 +210,11 @@ def on_swath(product: safe.Product, entry: Measured, shape: tuple[int, int]) -> 
     place = Place.of(entry.variable.at)
     with open_netcdf(needed(product, place)) as file:
         variable, counts = values.read(file, place, dict(entry.variable.select))
+        where = f"{file.path}: {variable.name!r}"
+        if entry.variable.meanings is not None:
+            return flags.by_meaning(variable, counts, entry.band, entry.variable.meanings, where)
         if entry.variable.ties is None:
-            return values.counts_of(variable, counts, entry.band, f"{file.path}: {variable.name!r}")
+            return values.counts_of(variable, counts, entry.band, where)
         tied = values.physical(variable, counts)
     full = at_pixels(product, tied, shape, entry.variable.ties, circular=entry.variable.circular)
     return values.quantised(full, entry.band)
