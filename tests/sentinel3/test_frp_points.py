@@ -213,6 +213,16 @@ def test_a_fire_far_from_the_swath_stays_in_the_table_alone(tmp_path: Path) -> N
     assert float(np.nansum(made.bands["frp"].read().data)) == 1.0
 
 
+def test_fires_lie_in_their_cells_of_a_projected_grid_too(tmp_path: Path) -> None:
+    row, column = np.mgrid[:60, :80].astype(float)
+    swath_map = build(149.0 + 0.0105 * column - 0.002 * row, -33.0 - 0.0095 * row - 0.002 * column, Grid(crs="EPSG:3577", resolution=1000))
+    power = found(tmp_path, fires((149.3, -33.2, 10.0), (149.5, -33.4, 7.0)), swath_map).bands["frp"].read().data
+    assert float(np.nansum(power)) == 17.0
+    places = geopandas.GeoSeries.from_xy([149.3, 149.5], [-33.2, -33.4], crs="EPSG:4326").to_crs("EPSG:3577")
+    for place, megawatts in zip(places, (10.0, 7.0), strict=True):
+        assert power[at(swath_map, place.x, place.y)] == megawatts
+
+
 def test_a_clip_leaves_out_what_lies_outside(tmp_path: Path) -> None:
     clip = {"type": "Polygon", "coordinates": [[[149.2, -33.4], [149.35, -33.4], [149.35, -33.1], [149.2, -33.1], [149.2, -33.4]]]}
     made = found(tmp_path, fires((149.3, -33.2, 1.0), (149.4, -33.2, 50.0)), swath(), clip=clip)

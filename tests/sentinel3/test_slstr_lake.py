@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,12 @@ import pystac
 from datacube import Datacube
 from odc.geo.geobox import GeoBox
 from support import slstr_products as slstr
-from support.scenes import claim
+from support import workers
 
 from eolake.catalog.declaration import declared
 from eolake.catalog.draft import Draft, Pixels
 from eolake.catalog.lake import Lake
 from eolake.cube.check import check
-from eolake.cube.publish import publish
 from eolake.cube.session import Session
 from eolake.ingest.sensors import find_sensor
 
@@ -37,22 +37,17 @@ def geobox(pixels: Pixels) -> GeoBox:
     return GeoBox(pixels.data.shape, pixels.transform, pixels.crs)
 
 
-def drafts(product: Path, workspace: Path) -> list[Draft]:
-    workspace.mkdir()
-    sensor = find_sensor(product.stem)
-    assert sensor is not None
-    return list(sensor.open(product, workspace))
-
-
-def test_products_are_published_found_and_loaded(lake: Lake, tmp_path: Path, validate_stac: Callable[[Mapping[str, Any]], None]) -> None:
-    products = [slstr.rbt(tmp_path, rows=30, columns=40), slstr.lst(tmp_path, rows=30, columns=40), slstr.frp(tmp_path, FIRES)]
+def test_products_are_ingested_found_and_loaded(lake: Lake, tmp_path: Path, validate_stac: Callable[[Mapping[str, Any]], None]) -> None:
+    """By the command and its converter processes, two folders and an archive."""
+    folder = tmp_path / "products"
+    folder.mkdir()
+    products = [slstr.rbt(folder, rows=30, columns=40), slstr.lst(folder, rows=30, columns=40), slstr.frp(folder, FIRES)]
+    shutil.make_archive(str(folder / products[1].stem), "zip", folder, products[1].name)
+    made = {draft.item.collection_id or "": draft for product in products for draft in drafts(product, tmp_path / product.stem)}
+    assert set(made) == set(KEPT)
+    code, said = workers.ingest(lake, folder / products[0].name, folder / f"{products[1].stem}.zip", folder / products[2].name)
+    assert (code, said["counts"]["published"]) == (0, 3), said
     with Session(lake=lake) as session:
-        made: dict[str, Draft] = {}
-        for number, product in enumerate(products):
-            found = drafts(product, tmp_path / f"work{number}")
-            assert publish(session, found, claim(session, product.stem)).verdict == "published"
-            made |= {draft.item.collection_id or "": draft for draft in found}
-        assert set(made) == set(KEPT)
         report = check(session.connection, session.store).document()
         assert report["ok"], report
         cube = Datacube(index=session.index)
@@ -63,6 +58,14 @@ def test_products_are_published_found_and_loaded(lake: Lake, tmp_path: Path, val
             validate_stac(row["item"])
             assert_loaded(draft, row["item"], cube, names)
         assert_fires(made["s3_slstr_l2_frp"], row["item"])
+
+
+def drafts(product: Path, workspace: Path) -> list[Draft]:
+    """As the sensor has them, apart from the lake."""
+    workspace.mkdir()
+    sensor = find_sensor(product.stem)
+    assert sensor is not None
+    return list(sensor.open(product, workspace))
 
 
 def assert_loaded(draft: Draft, item: Mapping[str, Any], cube: Datacube, names: list[str]) -> None:
