@@ -8,7 +8,8 @@ import zipfile
 from pathlib import Path
 
 STREAM = re.compile(
-    r'(?P<head><byteStream [^>]*size=")\d+(?P<middle>">\s*<fileLocation [^>]*href="(?:\./)?(?P<name>[^"]+)"/>\s*<checksum checksumName=")'
+    r'(?P<head><byteStream [^>]*size=")\d+(?P<middle>">\s*<fileLocation [^>]*href="(?:\./)?(?P<name>[^"]+)"[^>]*/>\s*'
+    r'<checksum checksumName=")'
     r'(?P<method>[^"]+)">[0-9a-f]+'
 )
 
