@@ -37,6 +37,8 @@ _SMOKE = 0.30
 """reflectance of dense smoke; blue gets there first"""
 _SURF = 60.0
 """m: half the width of the shore"""
+_VALLEY = 40_000.0
+"""m: half the length of the drowned valley"""
 _CLOUD_SPREAD = 0.277
 """standard deviation of the cloud field (fractal noise of four octaves)"""
 
@@ -115,6 +117,22 @@ class Landscape:
             smoke=self.season.smoke(*self._degrees(east, north), when) if self.season else None,
         )
 
+    def overview(self, longitude: Array, latitude: Array, when: datetime, *, cloud: float = 0.0) -> Surface:
+        """As `sample`, for pixels of hundreds of metres, within which the sun and shade of the relief are one. The sun is the site's."""
+        east, north = self._ground(longitude, latitude, "EPSG:4326")
+        elevation = self._elevation(east, north)
+        severity = self._severity(east, north, when)
+        return Surface(
+            fractions=self._fractions(east, north, elevation, severity, when),
+            brightness=np.ones(np.shape(east)),
+            elevation=elevation,
+            severity=severity,
+            cloud=self._opacity(east, north, when, cloud) if cloud > 0 else np.zeros(np.shape(east)),
+            shadow=np.zeros(np.shape(east)),
+            sun=self.sun(when),
+            smoke=self.season.smoke(longitude, latitude, when) if self.season else None,
+        )
+
     def _ground(self, x: Array, y: Array, crs: str) -> tuple[Array, Array]:
         """EPSG:3577 metres east and north of the site."""
         to_albers = Transformer.from_crs(crs, 3577, always_xy=True)
@@ -149,7 +167,7 @@ class Landscape:
         river = np.abs(fractal(east + warp, north - warp, 11000.0, 2, self.seed + 200))
         axis = 4200.0 + 900.0 * noise(north, north * 0, 3000.0, self.seed + 220) + 500.0 * noise(north, north * 0, 1100.0, self.seed + 221)
         arms = 0.6 + 0.5 * noise(north, north * 0, 900.0, self.seed + 222)
-        reservoir = np.abs(east - axis) / (420.0 * arms + 60.0)
+        reservoir = np.abs(east - axis) / (420.0 * arms + 60.0) + (np.abs(north) > _VALLEY)
         fresh = np.maximum(_step(0.016, 0.009, river), _step(1.15, 0.9, reservoir))
         if self.season is None:
             return fresh
