@@ -67,8 +67,11 @@ def vectors(longitude: Array, latitude: Array) -> Array:
 
 
 def brute(longitude: Array, latitude: Array, at: tuple[Array, Array]) -> tuple[Array, Array]:
-    """Flat number of the nearest pixel of all, and the distance to it (metres), by one tree over the whole swath."""
+    """Flat number of the nearest pixel of all (the last one of several at one place), and the distance to it (metres), by one tree
+    over the whole swath."""
     (known,) = np.nonzero(np.isfinite(np.ravel(longitude)) & np.isfinite(np.ravel(latitude)))
+    _, last = np.unique(np.column_stack((np.ravel(longitude)[known], np.ravel(latitude)[known]))[::-1], axis=0, return_index=True)
+    known = known[len(known) - 1 - last]
     distance, hit = cKDTree(vectors(np.ravel(longitude)[known], np.ravel(latitude)[known])).query(vectors(*at))
     return known[hit].reshape(at[0].shape), (distance * 6_371_000).reshape(at[0].shape)
 

@@ -33,6 +33,16 @@ def widening(rows: int, columns: int) -> tuple[Array, Array]:
     return straight.at(row, column)
 
 
+def repeated() -> tuple[Array, Array]:
+    """Every fourth or fifth pixel at the sides is the one after it, here and there one further on, as OLCI's are; gentle terrain."""
+    longitude, latitude = jitter(Straight(shape=(200, 300)).pixels(), 15)
+    rows, columns = np.mgrid[:200, :300]
+    which = ((columns + rows // 50) % np.where(columns < 80, 4, 5) == 3) & (abs(columns - 150) > 40) & (columns < 299)
+    for values in (longitude, latitude):
+        values[:, :-1][which[:, :-1]] = values[:, 1:][which[:, :-1]]
+    return longitude, latitude
+
+
 def bow_tie() -> tuple[Array, Array]:
     """Scans of ten lines that overlap at their ends."""
     row, column = np.mgrid[:120, :200].astype(float)
@@ -76,6 +86,7 @@ SWATHS = {
     "widening": (widening(150, 450), Grid(crs="EPSG:4326", resolution=0.05)),
     "half a world": (Straight(shape=(90, 90), spacing=200_000, centre=(0, 0)).pixels(), Grid(crs="EPSG:4326", resolution=1.0)),
     "bow tie": (bow_tie(), FINE),
+    "repeated pixels": (repeated(), FINE),
     "doubled pixels": (doubled(), FINE),
     "holes": (holes(), FINE),
     "two by two": (Straight(shape=(2, 2), spacing=1500).pixels(), FINE),
@@ -89,7 +100,7 @@ def test_each_cell_shows_the_nearest_pixel_and_none_within_the_swath_is_empty(sw
     (longitude, latitude), grid = SWATHS[swath]
     found = build(longitude, latitude, grid)
     expected, apart = brute(longitude, latitude, cells(found))
-    assert equal_share(found, longitude, latitude, expected, apart) >= (0.999 if swath != "doubled pixels" else 0.85)  # either may be shown
+    assert equal_share(found, longitude, latitude, expected, apart) >= 0.999
     shown = found.index < longitude.size
     narrow, wide = spread(longitude, latitude)
     assert apart[shown].max() <= wide
@@ -183,7 +194,8 @@ def test_the_stepping_is_used_where_the_net_is_smooth_and_the_tree_elsewhere(mon
     searched: list[int] = []
     tree = search._search
     monkeypatch.setattr(search, "_search", lambda *all: searched.append(1) or tree(*all))
-    build(*Straight(shape=(300, 300)).pixels(), FINE)
+    build(*Straight(shape=(120, 130)).pixels(), FINE)
+    build(*repeated(), FINE)
     assert not searched
     build(*bow_tie(), FINE)
     assert searched

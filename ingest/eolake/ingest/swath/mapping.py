@@ -39,7 +39,7 @@ class SwathMap:
     """Of the pixels that are shown: EPSG:4326, valid, counter-clockwise, cut at the antimeridian."""
     offsets: Array | None = None
     """(2, rows, columns) int16: how far the cell's centre lies beyond its pixel's, in rows and columns, in parts of a pixel
-    (QUANTUM); None where the map is for nearest neighbours alone."""
+    (QUANTUM), and one pixel more where a repeated one is passed over; None where the map is for nearest neighbours alone."""
 
     def take(self, band: Array, fill: float) -> Array:
         """The nearest pixel's value in each cell, of the band's dtype; `fill` where the swath has none. BadProduct for another shape."""
@@ -71,16 +71,23 @@ class SwathMap:
         (known,) = np.nonzero(flat < rows * columns)
         row, column = np.divmod(flat[known], columns)
         down, right = (offset[known] for offset in offsets)
-        beyond, beside = row + np.where(down < 0, -1, 1), column + np.where(right < 0, -1, 1)
+        beyond, v = _neighbour(row, down)
+        beside, u = _neighbour(column, right)
         inside = (beyond >= 0) & (beyond < rows) & (beside >= 0) & (beside < columns)
-        known, row, column, beyond, beside = (each[inside] for each in (known, row, column, beyond, beside))
-        v, u = (np.abs(offset[inside]) / QUANTUM for offset in (down, right))
+        known, row, column, beyond, beside, v, u = (each[inside] for each in (known, row, column, beyond, beside, v, u))
         corners = [band[row, column], band[row, beside], band[beyond, column], band[beyond, beside]]
         whole = np.logical_and.reduce([(corner != np.array(fill, band.dtype)) & (corner == corner) for corner in corners])  # noqa: PLR0124 - NaN
         a, b, c, d = (corner[whole].astype(np.float64) for corner in corners)
         v, u = v[whole], u[whole]
         value = (a * (1 - u) + b * u) * (1 - v) + (c * (1 - u) + d * u) * v
         shown[known[whole]] = (np.rint(value) if band.dtype.kind in "iu" else value).astype(band.dtype)
+
+
+def _neighbour(place: Array, offset: Array) -> tuple[Array, Array]:
+    """The row or column on the other side of the cell, and the cell's share of the way there; beyond 1 a repeated pixel is passed over."""
+    share = np.abs(offset.astype(np.float64)) / QUANTUM
+    passed = share > 1
+    return place + np.where(offset < 0, -1, 1) * (1 + passed), share - passed
 
 
 def build(longitude: Array, latitude: Array, grid: Grid, *, clip: Mapping[str, Any] | None = None, bilinear: bool = False) -> SwathMap:

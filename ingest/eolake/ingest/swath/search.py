@@ -1,10 +1,11 @@
 """The nearest pixel of a swath for each cell of a grid.
 
-Tile by tile of the grid, with the pixels around it on a conformal plane. Where the pixels form a smooth net there, each cell finds its
-pixel by stepping through the net; where they do not (missing pixels, lines over each other, steep terrain seen from the side) a k-d tree
-finds it.
-Whether they do is a theorem's condition, not a guess: a net whose steps differ from their mean by less than the steps themselves
-covers no place twice. Each tile is on its own, so the result does not hang on threads.
+Tile by tile of the grid, with the pixels around it on a conformal plane. Where they form a smooth net, a cell finds its pixel by stepping
+through the net; where terrain moves them or the product repeats them (a fifth of OLCI's at the swath's sides), by stepping through a
+smoothed net and looking at all pixels that its deviations leave possible; elsewhere (missing pixels, lines over each other) in a k-d tree.
+Which it is follows from bounds, not from a guess: a net whose steps differ from their mean by less than themselves covers no place twice.
+Each tile is on its own, so the result does not hang on threads. Of pixels at one place the last of the row is taken: OLCI's original, not
+its duplicate.
 """
 
 from __future__ import annotations
@@ -41,13 +42,16 @@ FLAT = 1e-4
 """Tiles whose radius times the pixels' distance (radians) is less are flat enough for a plane: distances are right to that share."""
 EVEN = 0.3
 """Steps that differ by less than this share of themselves: the nearest pixel is the one stepped to, or beside it."""
-FOLDED = 0.9
-"""Steps that differ by more may lead back to where the net has been."""
+SMOOTHING = 8
+"""pixels along the sides of what is averaged for a smoothed net"""
+BENT = 0.4
+"""Steps of a smoothed net differ by this share of themselves at most."""
+CANDIDATES = 81
+"""A tree is as fast as to look at so many pixels for each cell."""
 ROUNDS = 24
 BASELINE = 4
 """pixels over which the swath's pace at its edge is measured"""
 SIDES = ((-1, 0), (1, 0), (0, -1), (0, 1))
-AROUND = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1) if row or column]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,20 +200,19 @@ def _tile(found: Swath, frame: Target, window: Window, blocks: Array, result: Re
     blocks = _near(found, plane, blocks)
     if not len(blocks):
         return
-    chosen = None
-    if real.all() and plane.flat(found):
-        net = _net(found, plane, found.corners[blocks])
-        if net is not None and net.uneven < EVEN / net.stretch:
-            chosen = _step(net, plane.put(cells), found)
-        elif max(part.stop - part.start for part in window) > SMALLEST:
-            side = max(SMALLEST, max(part.stop - part.start for part in window) // 2)
-            for part in _windows(window, side):
-                _tile(found, frame, part, blocks, result)
-            return
-    smooth = chosen is not None
-    if chosen is None:
+    net = _net(found, plane, found.corners[blocks]) if real.all() and plane.flat(found) else None
+    side = max(part.stop - part.start for part in window)
+    if net is not None:
+        chosen = _step(net, plane.put(cells), found)
+    elif side > SMALLEST and plane.radius > 0:
+        for part in _windows(window, max(SMALLEST, side // 2)):
+            _tile(found, frame, part, blocks, result)
+        return
+    else:
         chosen = _search(found, plane, cells, real, blocks)
-    _settle(found, chosen, cells, window, result, smooth=smooth)
+    if net is None or net.rough is not None:
+        _originals(found, chosen)
+    _settle(found, chosen, cells, window, result, net)
 
 
 def _near(found: Swath, plane: Plane, blocks: Array, share: float = 1.0) -> Array:
@@ -260,7 +263,7 @@ class Plane:
         return places
 
 
-# --- the smooth net ---
+# --- the net of pixels ---
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,7 +271,8 @@ class Net:
     """The pixels around a tile in units of their mean steps: real part rows, imaginary part columns, from the window's corner."""
 
     places: Array
-    """(rows, columns) complex64"""
+    """(rows, columns) complex64; smoothed when `rough` tells the real ones"""
+    rough: Array | None
     corner: tuple[int, int]
     """The window's first row and column in the swath."""
     origin: complex
@@ -277,17 +281,19 @@ class Net:
     metric: Array
     """(2, 2): steps to squared distance"""
     uneven: float
-    """How far steps differ from the mean one, in steps, at most."""
+    """How far the steps of `places` differ from the mean one, in steps, at most."""
+    reach: tuple[int, int]
+    """How many rows and columns the nearest pixel may lie from the one stepped to."""
 
-    @property
-    def stretch(self) -> float:
-        """The longer side of what the mean steps span, in shorter ones."""
-        low, high = np.linalg.eigvalsh(self.metric)
-        return math.sqrt(high / low)
+    def at_edge(self, found: Swath, row: Array, column: Array) -> Array:
+        """Pixels that lack a neighbour, or may look as if they had one because they are repeated."""
+        width = 1 if self.rough is None else BASELINE
+        beside: Array = (row < width) | (row >= found.shape[0] - width) | (column < width) | (column >= found.shape[1] - width)
+        return beside
 
 
 def _net(found: Swath, plane: Plane, corners: Array) -> Net | None:
-    """None where pixels are missing, or may lie over each other."""
+    """None where pixels are missing, or may lie over each other, or may lie anywhere."""
     top, left, bottom, right = int(corners[:, 0].min()), int(corners[:, 2].min()), int(corners[:, 1].max()), int(corners[:, 3].max())
     shape = (bottom - top, right - left)
     if min(shape) < 2 or shape[0] * shape[1] > 4 * BLOCK**2 * len(corners):
@@ -301,16 +307,72 @@ def _net(found: Swath, plane: Plane, corners: Array) -> Net | None:
         complex((places[:, -1] - places[:, 0]).mean()) / (shape[1] - 1),
     )
     steps = np.array([[down.real, across.real], [down.imag, across.imag]])
-    if abs(np.linalg.det(steps)) < 1e-3 * abs(down) * abs(across) or not abs(down) * abs(across) > 0:
+    if not abs(np.linalg.det(steps)) > 0.3 * abs(down) * abs(across) > 0:
         return None
     turn, origin = np.linalg.inv(steps), complex(places.mean())
     _turn(places, origin, turn)
     places += np.complex64(complex(shape[0] - 1, shape[1] - 1) / 2)
-    uneven = math.hypot(*(float(np.abs(np.diff(places, axis=axis) - step).max()) for axis, step in ((0, 1), (1, 1j))))
     origin -= complex(*(steps @ (np.array(shape) - 1.0) / 2))
-    return (
-        Net(places=places, corner=(top, left), origin=origin, turn=turn, metric=steps.T @ steps, uneven=uneven) if uneven < FOLDED else None
-    )
+    return _graded(places, (top, left), origin, turn, steps.T @ steps)
+
+
+def _graded(places: Array, corner: tuple[int, int], origin: complex, turn: Array, metric: Array) -> Net | None:
+    low, high = np.linalg.eigvalsh(metric)
+    uneven = _uneven(places, 1)
+    if uneven < EVEN / math.sqrt(high / low):
+        return Net(places=places, rough=None, corner=corner, origin=origin, turn=turn, metric=metric, uneven=uneven, reach=(1, 1))
+    smooth, bent = _smoothed(places)
+    if not bent < BENT:
+        return None
+    off = places - smooth
+    reach = _reach((float(np.abs(off.real).max()), float(np.abs(off.imag).max())), bent, metric)
+    if (2 * reach[0] + 1) * (2 * reach[1] + 1) > CANDIDATES:
+        return None
+    return Net(places=smooth, rough=places, corner=corner, origin=origin, turn=turn, metric=metric, uneven=bent, reach=reach)
+
+
+def _uneven(places: Array, apart: int) -> float:
+    """How far steps differ from 1 and 1j, along both sides together: what bounds the map's derivative."""
+    worst = (float(np.abs(np.diff(places, axis=axis) / apart - step).max(initial=0.0)) for axis, step in ((0, 1), (1, 1j)))
+    return math.hypot(*worst)
+
+
+def _smoothed(places: Array) -> tuple[Array, float]:
+    """The bilinear net through the middles of squares of pixels, and how uneven it is."""
+    down, across = (_middles(side) for side in places.shape)
+    off = places - (np.arange(places.shape[0], dtype=np.float32)[:, None] + np.complex64(1j) * np.arange(places.shape[1], dtype=np.float32))
+    middles = np.linalg.multi_dot([down[0], off, across[0].T])
+    smooth = np.linalg.multi_dot([down[1], middles, across[1].T])
+    worst = (float(np.abs(np.diff(middles, axis=axis)).max(initial=0.0)) / SMOOTHING for axis in (0, 1))
+    places_of = places - off + smooth
+    return places_of, math.hypot(*worst)
+
+
+def _middles(side: int) -> tuple[Array, Array]:
+    """(squares, side): pixels to their squares' means; (side, squares): those to pixels, linear, also beyond the outermost ones."""
+    starts = np.arange(0, max(side - SMOOTHING + 1, 1), SMOOTHING)
+    number = np.minimum(np.arange(side) // SMOOTHING, len(starts) - 1)
+    to = (number == np.arange(len(starts))[:, None]).astype(np.complex64)
+    to /= to.sum(1, keepdims=True)
+    at = (to.real * np.arange(side)).sum(1)
+    back = np.zeros((side, len(starts)), np.complex64)
+    if len(starts) == 1:
+        back[:] = 1
+        return to, back
+    before = np.clip(np.searchsorted(at, np.arange(side), side="right") - 1, 0, len(starts) - 2)
+    share = (np.arange(side) - at[before]) / (at[before + 1] - at[before])
+    back[np.arange(side), before], back[np.arange(side), before + 1] = 1 - share, share
+    return to, back
+
+
+def _reach(off: tuple[float, float], bent: float, metric: Array) -> tuple[int, int]:
+    """The pixel that is stepped to is at most so far from the cell; a pixel further on must be further away than that."""
+    lengths = np.sqrt(np.diag(metric))
+    slant = math.sqrt(1 - min(0.99, metric[0, 1] ** 2 / (metric[0, 0] * metric[1, 1])))
+    nearest = math.sqrt(sum((length * (0.5 / (1 - bent) + far)) ** 2 for length, far in zip(lengths, off, strict=True)))
+    nearest *= 2.0 - slant
+    rows, columns = ((nearest / (length * slant) + far) / (1 - bent) - 0.5 for length, far in zip(lengths, off, strict=True))
+    return max(1, math.ceil(min(rows, 99.0))), max(1, math.ceil(min(columns, 99.0)))
 
 
 def _turn(places: Array, origin: complex, turn: Array) -> None:
@@ -342,9 +404,12 @@ def _step(net: Net, cells: Array, found: Swath) -> Array:
             break
         row[moving], column[moving] = next_row[moved], next_column[moved]
         left[moving] = cells[moving] - flat[row[moving] * columns + column[moving]]
+    if net.rough is not None:
+        near = np.maximum(np.abs(left.real), np.abs(left.imag)) <= 3
+        left[near] = cells[near] - net.rough.ravel()[row[near] * columns + column[near]]
     _compare(net, cells, (row, column), left)
     chosen = (row.astype(np.int64) + net.corner[0]) * found.shape[1] + column + net.corner[1]
-    far = np.maximum(np.abs(left.real), np.abs(left.imag)) > 2
+    far = np.maximum(np.abs(left.real), np.abs(left.imag)) > 3
     chosen[far | _cut(net, row, column, found)] = found.size
     return chosen
 
@@ -365,28 +430,40 @@ def _cut(net: Net, row: Array, column: Array, found: Swath) -> Array:
 
 
 def _compare(net: Net, cells: Array, place: tuple[Array, Array], left: Array) -> None:
-    """Cells near the border between two pixels: which of the pixels around is nearer."""
-    row, column = place
-    rows, columns = net.places.shape
-    flat = net.places.ravel()
+    """Which of the pixels around is nearer; in a smooth net only for cells near the border between two."""
     away = np.maximum(np.abs(left.real), np.abs(left.imag))
-    (close,) = np.nonzero((away > 0.5 - min(0.5, 2 * net.uneven * net.stretch + 0.01 + _slant(net))) & (away <= 2))
+    if net.rough is not None:
+        _look(net, net.rough, cells, place, left, np.nonzero(away <= 3)[0])
+        return
+    (close,) = np.nonzero(
+        (away > 0.5 - min(0.5, 2 * net.uneven * net.metric.trace() / net.metric.diagonal().min() + 0.01 + _slant(net))) & (away <= 2)
+    )
     for _ in range(ROUNDS):
         if not len(close):
             return
-        here_row, here_column, cell = row[close], column[close], cells[close]
-        best, best_row, best_column = _apart(net, left[close]), here_row.copy(), here_column.copy()
-        for down, across in AROUND:
-            next_row, next_column = np.clip(here_row + down, 0, rows - 1), np.clip(here_column + across, 0, columns - 1)
-            apart = _apart(net, cell - flat[next_row * columns + next_column])
+        close = close[_look(net, net.places, cells, place, left, close)]
+
+
+def _look(net: Net, places: Array, cells: Array, place: tuple[Array, Array], left: Array, which: Array) -> Array:
+    """Moves cells to the nearest pixel within the net's reach; True for those that moved."""
+    row, column = place
+    rows, columns = places.shape
+    flat = places.ravel()
+    here_row, here_column, cell = row[which], column[which], cells[which]
+    here = here_row * columns + here_column
+    best, found = _apart(net, left[which]), here.copy()
+    for down in range(-net.reach[0], net.reach[0] + 1):
+        line = np.clip(here_row + down, 0, rows - 1) * columns
+        for across in range(-net.reach[1], net.reach[1] + 1):
+            at = line + np.clip(here_column + across, 0, columns - 1)
+            apart = _apart(net, cell - flat[at])
             nearer = apart < best
             np.copyto(best, apart, where=nearer)
-            np.copyto(best_row, next_row, where=nearer)
-            np.copyto(best_column, next_column, where=nearer)
-        moved = (best_row != here_row) | (best_column != here_column)
-        close = close[moved]
-        row[close], column[close] = best_row[moved], best_column[moved]
-        left[close] = cells[close] - flat[row[close] * columns + column[close]]
+            np.copyto(found, at, where=nearer)
+    moved: Array = found != here
+    row[which], column[which] = np.divmod(found, columns)
+    left[which] = cell - flat[found]
+    return moved
 
 
 def _slant(net: Net) -> float:
@@ -429,19 +506,25 @@ def _pairs(places: Array) -> Array:
     return places.view(np.float64).reshape(-1, 2)
 
 
+def _originals(found: Swath, chosen: Array) -> None:
+    """Of pixels at one place the last of the row."""
+    x, y, z = (axis.ravel() for axis in found.points)
+    (moving,) = np.nonzero((chosen < found.size - 1) & (chosen % found.shape[1] != found.shape[1] - 1))
+    while len(moving):
+        here = chosen[moving]
+        moving = moving[(x[here] == x[here + 1]) & (y[here] == y[here + 1]) & (z[here] == z[here + 1])]
+        chosen[moving] += 1
+        moving = moving[chosen[moving] % found.shape[1] != found.shape[1] - 1]
+
+
 # --- the swath's edges ---
 
 
-def _settle(found: Swath, chosen: Array, cells: Array, window: Window, result: Result, *, smooth: bool) -> None:
+def _settle(found: Swath, chosen: Array, cells: Array, window: Window, result: Result, net: Net | None) -> None:
     """Takes the cells that lie more than half a pixel beyond the swath out of `chosen`; writes the tile's part of the result."""
     (known,) = np.nonzero(chosen < found.size)
     row, column = np.divmod(chosen[known], found.shape[1])
-    if smooth:  # no pixel is missing
-        edge = (row == 0) | (row == found.shape[0] - 1) | (column == 0) | (column == found.shape[1] - 1)
-    else:
-        here = _at(found, row, column)
-        near = [(down * far, right * far) for down, right in SIDES for far in (1, BASELINE)]
-        edge = np.logical_or.reduce([np.isnan(_way(found, (row, column), here, step)[0]) for step in near])
+    edge = _sides(found, row, column) if net is None else net.at_edge(found, row, column)
     known, row, column = known[edge], row[edge], column[edge]
     chosen[known[_beyond(found, row, column, cells[:, known])]] = found.size
     shape = (window[0].stop - window[0].start, window[1].stop - window[1].start)
@@ -454,12 +537,20 @@ def _settle(found: Swath, chosen: Array, cells: Array, window: Window, result: R
             kept[window] = parts.reshape(shape)
 
 
+def _sides(found: Swath, row: Array, column: Array) -> Array:
+    """Pixels that lack a neighbour, or lie near one that does."""
+    here = _at(found, row, column)
+    near = [(down * far, right * far) for down, right in SIDES for far in (1, BASELINE)]
+    sides: Array = np.logical_or.reduce([np.isnan(_way(found, (row, column), here, step)[0]) for step in near])
+    return sides
+
+
 def _beyond(found: Swath, row: Array, column: Array, cells: Array) -> Array:
     """Of cells whose pixels lie at an edge, or near one where the net is no smooth one: True when the centre lies more than half a pixel
     on the side where the neighbour is missing, or further away than a pixel's diagonal."""
     here = _at(found, row, column)
     paces = [_pace(found, (row, column), here, step) for step in SIDES]
-    lonely = [np.isnan(pace[0]) for pace in paces]
+    lonely = [_lonely(found, (row, column), here, step) for step in SIDES]
     down, right = _mean(-paces[0], paces[1]), _mean(-paces[2], paces[3])
     down, right = _square(down, right, here), _square(right, down, here)
     way = cells - here
@@ -469,15 +560,35 @@ def _beyond(found: Swath, row: Array, column: Array, cells: Array) -> Array:
     return beyond | far | np.isnan(v + u)
 
 
+def _lonely(found: Swath, place: tuple[Array, Array], here: Array, step: tuple[int, int]) -> Array:
+    """True where there is no neighbour, or only one at the very same place."""
+    first, second = (_way(found, place, here, (step[0] * far, step[1] * far))[0:3] for far in (1, 2))
+    lonely: Array = np.isnan(first[0]) | (~first.any(0) & np.isnan(second[0]))
+    return lonely
+
+
 def _offsets(found: Swath, chosen: Array, cells: Array) -> tuple[Array, Array]:
-    """How far the cells' centres lie beyond their pixels' in rows and columns, -1…1; 0 where the pixels around do not tell."""
+    """How far the cells' centres lie beyond their pixels' in rows and columns, -1…1; 0 where the pixels around do not tell. Where the
+    neighbour is at the pixel's own place (repeated), the one behind it counts, and one more is added: 1…2."""
     row, column = np.divmod(chosen, found.shape[1])
     here = _at(found, row, column)
-    up, down, left, right = (_way(found, (row, column), here, step) for step in SIDES)
+    ways, further = zip(*(_next(found, (row, column), here, step) for step in SIDES), strict=True)
+    up, down, left, right = ways
     way = cells - here
     v, u = _solve(_mean(-up, down), _mean(-left, right), way)
-    v, u = _solve(np.where(v < 0, -up, down), np.where(u < 0, -left, right), way)
-    return np.clip(np.nan_to_num(v), -1, 1), np.clip(np.nan_to_num(u), -1, 1)
+    above, before = v < 0, u < 0
+    v, u = _solve(np.where(above, -up, down), np.where(before, -left, right), way)
+    v, u = (np.clip(np.nan_to_num(np.where(back, -share, share)), 0, 1) for share, back in ((v, above), (u, before)))
+    v += np.where(above, further[0], further[1]) & (v > 0)
+    u += np.where(before, further[2], further[3]) & (u > 0)
+    return np.where(above, -v, v), np.where(before, -u, u)
+
+
+def _next(found: Swath, place: tuple[Array, Array], here: Array, step: tuple[int, int]) -> tuple[Array, Array]:
+    """The way to the next pixel at another place, and whether that is the second one."""
+    first, second = (_way(found, place, here, (step[0] * far, step[1] * far)) for far in (1, 2))
+    same = ~first.any(0)
+    return np.where(same, second, first), same
 
 
 def _at(found: Swath, row: Array, column: Array) -> Array:
@@ -496,13 +607,13 @@ def _way(found: Swath, place: tuple[Array, Array], here: Array, step: tuple[int,
 
 def _pace(found: Swath, place: tuple[Array, Array], here: Array, step: tuple[int, int]) -> Array:
     """The mean way from one pixel to the next one, over some of them, so that terrain matters less; NaN where there is no neighbour."""
-    pace, last, unbroken = np.full_like(here, np.nan), here, np.ones(here.shape[1], bool)
-    for count in range(1, BASELINE + 1):
-        further = (place[0] + step[0] * (count - 1), place[1] + step[1] * (count - 1))
-        way = _way(found, further, last, step)
+    pace, last, unbroken, steps = np.full_like(here, np.nan), here, np.ones(here.shape[1], bool), np.zeros(here.shape[1])
+    for count in range(BASELINE):
+        way = _way(found, (place[0] + step[0] * count, place[1] + step[1] * count), last, step)
         unbroken &= np.isfinite(way[0])
+        steps += way.any(0)  # not of a repeated pixel
         last = last + way
-        np.copyto(pace, (last - here) / count, where=unbroken)
+        np.copyto(pace, (last - here) / np.maximum(steps, 1), where=unbroken & (steps > 0))
     return pace
 
 
