@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -114,7 +114,9 @@ clip = true
 """
 
 
-def test_a_feed_brings_in_its_area_alone(lake: Lake, product: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_feed_brings_in_its_area_alone(
+    lake: Lake, product: Path, monkeypatch: pytest.MonkeyPatch, validate_stac: Callable[[Mapping[str, Any]], None]
+) -> None:
     draft = whole(product)
     box = part(draft, 0.22, -0.4, 0.81, 0.63)
     with simulated("stac", product.parent) as said:
@@ -129,7 +131,9 @@ def test_a_feed_brings_in_its_area_alone(lake: Lake, product: Path, monkeypatch:
         assert options_of(lake) == {"clip": polygon_of(box)}
         done = workers.run(lake, "work", "--once")
         assert done.returncode == 0, done.stderr
-    assert item_of(lake)["properties"][CLIP] == polygon_of(box)
+    item = item_of(lake)
+    assert item["properties"][CLIP] == polygon_of(box)
+    validate_stac(item)
     assert_loaded(lake, clip(draft, polygon_of(box)))
     assert audit(lake) == []
 

@@ -191,6 +191,23 @@ def test_landsat_files_that_the_metadata_lists_and_the_package_lacks(tmp_path: P
         opened(folder, tmp_path / "work")
 
 
+def test_landsat_items_name_the_files_that_no_band_needs_and_the_package_lacks(tmp_path: Path) -> None:
+    folder = landsat_product("ls8_c2_l1").write(tmp_path)
+    before = opened(folder, tmp_path / "work")[0].item.properties.get("eolake:absent_files", [])
+    next(folder.glob("*_QA_RADSAT.TIF")).unlink()
+    (draft,) = opened(folder, tmp_path / "work2")
+    assert draft.item.properties["eolake:absent_files"] == sorted([*before, f"{folder.name}_QA_RADSAT.TIF"])
+
+
+def test_real_landsat_packages_name_what_they_lack(samples: Path, tmp_path: Path) -> None:
+    name = "LC08_L1TP_090084_20160121_20200907_02_T1"
+    (draft,) = opened(samples / "pixels/landsat/au_eodatasets/data" / name, tmp_path / "work")
+    lacking = ("ANG.txt", "MTL.xml", "QA_RADSAT.TIF", "SAA.TIF", "SZA.TIF", "VAA.TIF", "VZA.TIF")
+    assert draft.item.properties["eolake:absent_files"] == [f"{name}_{file}" for file in lacking]
+    (draft,) = opened(samples / "pixels/landsat/c2l2_stactools/assets3", tmp_path / "work2")
+    assert "eolake:absent_files" not in draft.item.properties
+
+
 def test_landsat_packages_with_digests(tmp_path: Path) -> None:
     folder = with_digests(landsat_product("ls9_c2_l1").write(tmp_path))
     assert opened(folder, tmp_path / "work")

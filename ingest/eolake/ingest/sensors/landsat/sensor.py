@@ -32,6 +32,10 @@ EXPECTED = safe.expected_names(
 """Of everything in an archive: gap masks and what packs of providers carry besides."""
 
 MEDIA_TYPES: Mapping[str, str] = {"txt": "text/plain", "json": "application/json", "xml": "application/xml"}
+LISTS = ("PRODUCT_CONTENTS", "PRODUCT_METADATA", "METADATA_FILE_INFO")
+"""Groups of the metadata that name the product's files; those of its Level-1 parent stand elsewhere."""
+ABSENT = "eolake:absent_files"
+"""The property of an item that names the files that its package lacks."""
 OUTLINED = "red"
 """The band whose valid pixels are the footprint: every collection has it, and its fill value is certain."""
 
@@ -65,13 +69,24 @@ class LandsatSensor:
             _check_digests(product)
         angles = next(iter(product.find_all(ANGLES).values()), None)
         name = scene_name(found)
+        item = draft_item(found, _geometry(found, files[OUTLINED], angles, collection), crs=crs)
+        if absent := _absent(product, facts, found):
+            item.properties[ABSENT] = absent
         yield Draft(
-            item=draft_item(found, _geometry(found, files[OUTLINED], angles, collection), crs=crs),
+            item=item,
             bands=bands.draft_bands(found, facts, collection, files),
             attachments=_attachments(metadata, angles),
             scene_key=name.scene_key,
             rank=name.rank,
         )
+
+
+def _absent(product: safe.Product, facts: mtl.Mtl, found: Scene) -> list[str]:
+    """The files of the product that its metadata lists and the package lacks, though no band needs them: mirrors leave out angles,
+    copies of the metadata, ground control points."""
+    listed = {file for group in LISTS for file in facts.group(group).values() if file.upper().startswith(f"{found.product_id}_".upper())}
+    there = {name.upper() for name in product.members}
+    return sorted(file for file in listed if file.upper() not in there)
 
 
 def _check_digests(product: safe.Product) -> None:
