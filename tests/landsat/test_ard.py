@@ -18,6 +18,7 @@ from eolake.catalog.declaration import Band, Collection, declared, declared_coll
 from eolake.catalog.draft import Draft
 from eolake.catalog.errors import BadProduct
 from eolake.cube.products import odc_product
+from eolake.ingest.providers.folder import look
 from eolake.ingest.sensors import identify
 
 ARD = [name for name in declared_collections() if "_ard_" in name]
@@ -164,3 +165,16 @@ def test_a_package_without_a_band_that_all_others_have_is_bad(tmp_path: Path) ->
     package = Package(collection=declared("ls9_ard_us_sr"), left_out={"red", "qa_radsat"})
     with pytest.raises(BadProduct, match=r"ls9_ard_us_sr needs red$"):
         opened(package.write(tmp_path), tmp_path)
+
+
+def test_australian_packages_lie_in_folders_of_days(tmp_path: Path) -> None:
+    """ga_ls8c_ard_3/090/084/2020/01/16/, as in the bucket; only a file in it has the product's name."""
+    package = Package(collection=declared("ls8_ard_au"))
+    day = tmp_path / "ga_ls8c_ard_3/090/084/2020/01/16"
+    day.parent.mkdir(parents=True)
+    package.write(tmp_path / "made").rename(day)
+    (offer,) = look([tmp_path / "ga_ls8c_ard_3"]).offers
+    assert (offer.name, offer.source) == (package.name, str(day))
+    draft = opened(day, tmp_path)
+    assert draft.item.id == package.name
+    np.testing.assert_array_equal(draft.bands["fmask"].read().data, package.pixels["fmask"])

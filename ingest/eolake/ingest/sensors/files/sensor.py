@@ -84,11 +84,26 @@ class FilesSensor:
                 found[name].append(file)
         return {name: sorted(found[name]) for name in sorted(bands)}
 
+    def recognise(self, files: Iterable[str]) -> str | None:
+        """A folder with a name of its own (a day's, of Digital Earth Australia) is the product that one of its files is named after, if all
+        bands are there."""
+        listed = list(files)
+        for collection in declared.collections(NAME):
+            source = cast("FilesSource", collection.source)
+            for said in (said for file in listed if (said := _named_after(file, source)) is not None):
+                needed = [_pattern(raster_file(source.bands[band.name]).pattern, said) for band in collection.measurements]
+                if all(any(compiled(pattern).search(file) for file in listed) for pattern in needed):
+                    return said.name
+        return None
+
     def open(self, path: Path, workspace: Path, options: Options = DEFAULT) -> Iterator[Draft]:  # noqa: ARG002 - clipped by the caller
         """One draft, of the collection whose bands are all there; of several that with the most. BadProduct says what is missing."""
         name = bare(safe.product_name(path))
         name = next(iter(self.gather([name])), name)
         matching = declared.matching(name, NAME)
+        if not matching and path.is_dir():
+            name = self.recognise(sorted(entry.name for entry in path.iterdir())) or name
+            matching = declared.matching(name, NAME)
         if not matching:
             raise BadProduct(f"{name}: no declared collection has products with such a name; `eolake collections list` shows them")
         sources = [cast("FilesSource", collection.source) for collection, _ in matching]
@@ -122,6 +137,14 @@ def _wanted(names: list[ProductName], sources: list[FilesSource]) -> re.Pattern[
     """Any file that one of the collections has a use for."""
     patterns = dict.fromkeys(pattern for said, source in zip(names, sources, strict=True) for pattern in _patterns(source, said))
     return compiled("|".join(f"(?:{NAMED_GROUP.sub('(?:', pattern)})" for pattern in patterns))
+
+
+def _named_after(file: str, source: FilesSource) -> ProductName | None:
+    """What the longest beginning of a file's name that is a product's name says."""
+    if compiled(source.product).match(file) is None:
+        return None
+    beginnings = (file[: match.start()] for match in ENDS.finditer(file) if match.start())
+    return next((said for text in sorted(beginnings, key=len, reverse=True) if (said := read_name(text, source)) is not None), None)
 
 
 def _owner(file: str, source: FilesSource) -> tuple[str, bool]:
@@ -189,7 +212,7 @@ def _draft(chosen: Candidate, product: safe.Product) -> Draft:
     scene_key, rank = declared.scene(collection, said)
     return Draft(
         item=item,
-        bands={name: Band(read=partial(_read, file, collection.band(name))) for name, file in files.items()},
+        bands={name: Band(read=partial(_read, file, collection.band(name)), frame=file.frame) for name, file in files.items()},
         attachments=declared.attachments(source, product),
         scene_key=scene_key,
         rank=rank,
