@@ -190,19 +190,31 @@ def test_angles_are_interpolated_in_metres(rbt: Scene, name: str, written: str, 
         assert np.ptp(wanted[inside]) > 350, "the azimuth passes north in this product"
 
 
+def assert_flags(product: Path, file: str, variable: str, grid: str, pixels: Pixels, step: float) -> None:
+    """Every bit as it was, and all of them outside."""
+    with netCDF4.Dataset(product / file) as opened:
+        opened.set_auto_mask(False)
+        image = opened[variable][:]
+    wanted, distance = expected(product, grid, image, pixels)
+    assert pixels.data.dtype == image.dtype
+    assert (pixels.data == wanted)[distance < step / 2 * 0.95].mean() >= 0.999
+    assert (pixels.data[distance > step * 0.75] == np.iinfo(image.dtype).max).all()
+
+
 @pytest.mark.parametrize(("grid", "step"), [("an", 500.0), ("in", 1000.0), ("ao", 500.0), ("io", 1000.0)])
 def test_flags_keep_every_bit_and_have_all_of_them_outside(rbt: Scene, grid: str, step: float) -> None:
     collection = NADIR if grid[1] == "n" else OBLIQUE
     for name in ("confidence", "cloud", "bayes", "pointing"):
-        band = declared(collection).band(f"{name}_{grid}")
-        pixels = rbt.pixels(collection, band.name)
-        assert pixels.data.dtype == np.dtype(band.dtype)
-        with netCDF4.Dataset(rbt.product / f"flags_{grid}.nc") as file:
-            file.set_auto_mask(False)
-            image = file[band.name][:]
-        wanted, distance = expected(rbt.product, grid, image, pixels)
-        assert (pixels.data == wanted)[distance < step / 2 * 0.95].mean() >= 0.999
-        assert (pixels.data[distance > step * 0.75] == np.iinfo(band.dtype).max).all()
+        variable = f"{name}_{grid}"
+        assert_flags(rbt.product, f"flags_{grid}.nc", variable, grid, rbt.pixels(collection, variable), step)
+
+
+@pytest.mark.parametrize(("view", "grid", "name", "step"), BANDS)
+def test_exceptions_lie_beside_their_band(rbt: Scene, view: str, grid: str, name: str, step: float) -> None:
+    collection = NADIR if view == "n" else OBLIQUE
+    kind = "radiance" if grid[0] == "a" else "BT"
+    file, variable = f"{name.upper()}_{kind}_{grid}.nc", f"{name.upper()}_exception_{grid}"
+    assert_flags(rbt.product, file, variable, grid, rbt.pixels(collection, f"{name}_exception"), step)
 
 
 def test_a_pixel_without_a_place_across_the_track_has_no_angle_but_keeps_its_value(tmp_path: Path) -> None:
@@ -264,7 +276,8 @@ def test_older_products_have_f1_on_the_grid_of_the_other_thermal_channels(tmp_pa
     product = slstr.rbt(tmp_path)
     for view in "no":
         with netCDF4.Dataset(product / f"F1_BT_f{view}.nc", "a") as file:
-            file.renameVariable(f"F1_BT_f{view}", f"F1_BT_i{view}")
+            for kind in ("BT", "exception"):
+                file.renameVariable(f"F1_{kind}_f{view}", f"F1_{kind}_i{view}")
         (product / f"F1_BT_f{view}.nc").rename(product / f"F1_BT_i{view}.nc")
         for kind in ("geodetic", "cartesian", "flags", "indices"):
             (product / f"{kind}_f{view}.nc").unlink()

@@ -62,9 +62,9 @@ def test_bands_are_declared_as_the_processor_writes_them(real: Netcdf, view: str
 def test_flags_are_declared_as_the_processor_names_them(real: Netcdf, view: str) -> None:
     collection = declared(view)
     flags = [band for band in collection.bands if band.bitfields]
-    assert {band.name.partition("_")[0] for band in flags} == {"confidence", "cloud", "bayes", "pointing"}
+    assert len(flags) == 8 + 11
     for band in flags:
-        attributes = real.variable(at(collection, band)).attributes
+        attributes = real.variable(older(at(collection, band))).attributes
         masks = [mask % (1 << 8 * np.dtype(band.dtype).itemsize) for mask in attributes["flag_masks"]]  # stored as signed
         written = {
             mask.bit_length() - 1: word for mask, word in zip(masks, attributes["flag_meanings"].split(), strict=True) if word != "spare"

@@ -182,6 +182,11 @@ def write_flags(folder: Path, grid: str, shape: tuple[int, int], random: np.rand
     )
 
 
+def exception(shape: tuple[int, int], random: np.random.Generator) -> tuple[Array, Mapping[str, Any]]:
+    """Why pixels have no value; most have none."""
+    return np.where(random.random(shape) < 0.1, 1 << random.integers(0, 8, shape), 0).astype(np.uint8), {}
+
+
 def counts(shape: tuple[int, int], random: np.random.Generator, fill: int = FILL) -> Array:
     """Different in every pixel, and missing in some."""
     found = random.permutation(np.arange(shape[0] * shape[1], dtype=np.int64) % 30_000).reshape(shape).astype(np.int16)
@@ -209,10 +214,13 @@ def rbt(folder: Path, *, rows: int = 40, columns: int = 60, seed: int = 1, origi
         for band, scale in RADIANCES.items():
             name = f"{band}_radiance_a{view}"
             attributes = {"scale_factor": scale, "add_offset": 0.0, "_FillValue": FILL, "units": "mW.m-2.sr-1.nm-1"}
-            write(product / f"{name}.nc", {name: (counts(grids[f"a{view}"].shape, random), attributes)})
+            shape, flags = grids[f"a{view}"].shape, f"{band}_exception_a{view}"
+            write(product / f"{name}.nc", {name: (counts(shape, random), attributes), flags: exception(shape, random)})
         for band, grid in (("S7", "i"), ("S8", "i"), ("S9", "i"), ("F1", "f"), ("F2", "i")):
             name = f"{band}_BT_{grid}{view}"
-            write(product / f"{name}.nc", {name: (counts(grids[f"{grid}{view}"].shape, random), {**TEMPERATURE, "_FillValue": FILL})})
+            shape, flags = grids[f"{grid}{view}"].shape, f"{band}_exception_{grid}{view}"
+            stored = {name: (counts(shape, random), {**TEMPERATURE, "_FillValue": FILL}), flags: exception(shape, random)}
+            write(product / f"{name}.nc", stored)
     irradiances = {f"{band}_solar_irradiances": (np.full((4, 2), 1500.0), {}) for band in RADIANCES}
     write(product / "viscal.nc", irradiances, ("detectors", "views"))
     write_manifest(product, image(2 * rows, 2 * columns, 500.0, origin=origin))
