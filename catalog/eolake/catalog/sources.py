@@ -74,8 +74,9 @@ class Subsampled(Model):
     """Tie points on every n-th row and column of the image; the last ones may lie beyond its end."""
 
     kind: Literal["subsampled"] = "subsampled"
-    rows: int = 1
-    columns: int = 1
+    rows: int | str = 1
+    columns: int | str = 1
+    """A text: the global attribute, of the file that the tie points lie in, that says it."""
 
 
 class Cartesian(Model):

@@ -13,7 +13,7 @@ from shapely.geometry.base import BaseGeometry
 
 from eolake.catalog import safe
 from eolake.catalog.errors import BadProduct, Rejected
-from eolake.catalog.safe.netcdf import open_netcdf
+from eolake.catalog.safe.netcdf import Netcdf, open_netcdf
 from eolake.catalog.sources import Cartesian, Geolocation, Grid, SwathSource, Ties
 from eolake.ingest.sensors.base import Options
 from eolake.ingest.sensors.swath import values
@@ -25,6 +25,8 @@ Array = np.ndarray[Any, Any]
 KEPT = 256 << 20
 """Bytes of maps that are kept at the same time; one of OLCI has 120 MB, with bilinear offsets 240."""
 DEFAULT = "default"
+FARTHEST = 1000
+"""Rows or columns between tie points."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,8 +163,8 @@ def coordinates(product: safe.Product, geolocation: Geolocation) -> tuple[Array,
     place = Place.of(_full(geolocation))
     with open_netcdf(needed(product, place)) as file:
         shape = values.shape_of(file.variable(place.variable), {}, f"{file.path}: {place.variable!r}")
-    ties = geolocation.ties
-    return at_pixels(product, longitude, shape, ties, circular=True), at_pixels(product, latitude, shape, ties)
+    first, second = (spaced(product, text, geolocation.ties) for text in (geolocation.longitude, geolocation.latitude))
+    return at_pixels(product, longitude, shape, first, circular=True), at_pixels(product, latitude, shape, second)
 
 
 def decoded(product: safe.Product, text: str, select: Mapping[str, int] | None = None) -> Array:
@@ -172,10 +174,30 @@ def decoded(product: safe.Product, text: str, select: Mapping[str, int] | None =
         return values.physical(*values.read(file, place, dict(select or {})))
 
 
+def spaced(product: safe.Product, text: str, ties: Ties) -> Ties:
+    """Tie points with the numbers of rows and columns between them that their file says; BadProduct when it does not."""
+    if isinstance(ties, Cartesian) or not any(isinstance(step, str) for step in (ties.rows, ties.columns)):
+        return ties
+    place = Place.of(text)
+    with open_netcdf(needed(product, place)) as file:
+        steps = {key: _step(file, step) for key, step in (("rows", ties.rows), ("columns", ties.columns))}
+    return ties.model_copy(update=steps)
+
+
+def _step(file: Netcdf, said: int | str) -> int:
+    """`said` itself, or the global attribute of that name."""
+    if isinstance(said, int):
+        return said
+    found = np.ravel(file.attributes.get(said, ()))
+    if found.size != 1 or found.dtype.kind not in "iu" or not 1 <= int(found[0]) <= FARTHEST:
+        raise BadProduct(f"{file.path}: the global attribute {said!r} does not say how far its tie points are apart (1 to {FARTHEST})")
+    return int(found[0])
+
+
 def at_pixels(product: safe.Product, points: Array, shape: tuple[int, int], ties: Ties, *, circular: bool = False) -> Array:
     """Tie points interpolated to the pixels of an image."""
     if not isinstance(ties, Cartesian):
-        return interpolate(points, shape, rows=ties.rows, columns=ties.columns, circular=circular)
+        return interpolate(points, shape, rows=int(ties.rows), columns=int(ties.columns), circular=circular)
     tie_x, tie_y, x, y = (decoded(product, text) for text in (ties.tie_x, ties.tie_y, ties.x, ties.y))
     found = interpolate_cartesian(points, tie_x, tie_y, x, y, circular=circular)
     if found.shape != shape:

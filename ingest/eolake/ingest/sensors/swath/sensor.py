@@ -18,7 +18,7 @@ from eolake.ingest.sensors import declared
 from eolake.ingest.sensors.base import CLIP, DEFAULT, Options
 from eolake.ingest.sensors.declared import ProductName
 from eolake.ingest.sensors.swath import flags, values
-from eolake.ingest.sensors.swath.maps import Maps, at_pixels, needed
+from eolake.ingest.sensors.swath.maps import Maps, at_pixels, needed, spaced
 from eolake.ingest.sensors.swath.metadata import Described, describe
 from eolake.ingest.sensors.swath.places import Layout, Place, layout, path_of, present, wanted
 
@@ -216,5 +216,6 @@ def on_swath(product: safe.Product, entry: Measured, shape: tuple[int, int]) -> 
         if entry.variable.ties is None:
             return values.counts_of(variable, counts, entry.band, where)
         tied = values.physical(variable, counts)
-    full = at_pixels(product, tied, shape, entry.variable.ties, circular=entry.variable.circular)
+    ties = spaced(product, entry.variable.at, entry.variable.ties)
+    full = at_pixels(product, tied, shape, ties, circular=entry.variable.circular)
     return values.quantised(full, entry.band)
