@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
 import warnings
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import netCDF4
 import numpy as np
-import odc.stac
-import pystac
 import pytest
 import xarray as xr
-from affine import Affine
-from datacube import Datacube
-from odc.geo.geobox import GeoBox
-from support import workers
-from support.swath_files import assert_nearest, centres, draft, nearest, same
+from support.swath_files import assert_nearest, draft
 
 from eolake.catalog.declaration import declared
-from eolake.catalog.draft import Pixels
-from eolake.catalog.lake import Lake
-from eolake.catalog.migrate import odc_environment
 from eolake.ingest.naming import scene_of
-from eolake.ingest.sensors.base import CLIP
 from eolake.ingest.simulators.products.season import Season
 from eolake.ingest.simulators.products.sentinel5p import FILL, Granule, Kind, fields, generate_sentinel5p
 
@@ -195,42 +183,3 @@ def test_several_granules_of_one_orbit_are_scenes_of_their_own(tmp_path: Path) -
     one, other = (draft(generate_sentinel5p(each, tmp_path), tmp_path / "work") for each in (first, later))
     assert one.scene_key == other.scene_key
     assert one.rank < other.rank
-
-
-# --- the lake ---
-
-
-def test_products_are_ingested_found_and_loaded(lake: Lake, tmp_path: Path, validate_stac: Callable[[Mapping[str, Any]], None]) -> None:
-    (tmp_path / "in").mkdir()
-    granule = Granule(kind="co", start=WHEN, scanlines=50, pixels=45)
-    whole = generate_sentinel5p(granule, tmp_path / "in")
-    done = workers.run(lake, "--json", "ingest", tmp_path / "in", "--clip", "149.9,-34.5,151.2,-33.3")
-    assert done.returncode == 0, done.stderr
-    with lake.connect() as connection:
-        (row,) = connection.execute("select pgstac.get_item(id, collection) as item from pgstac.items").fetchall()
-    item = row["item"]
-    validate_stac(item)
-    assert (item["id"], item["collection"]) == (granule.name, "s5p_l2_co")
-    assert item["properties"][CLIP]["type"] == "Polygon"
-    assert item["bbox"][0] >= 149.9 - 1e-6
-    assert item["bbox"][3] <= -33.3 + 1e-6
-    asset = item["assets"]["co"]
-    pixels = Pixels(data=np.zeros(asset["proj:shape"]), transform=Affine(*asset["proj:transform"]), crs=asset["proj:code"], nodata=None)
-    like = GeoBox(asset["proj:shape"], pixels.transform, pixels.crs)
-    longitude, latitude = (variable(whole, f"PRODUCT/{name}") for name in ("longitude", "latitude"))
-    values = variable(whole, "PRODUCT/carbonmonoxide_total_column")
-    east, north = centres(pixels)
-    within = (east > 149.9) & (east < 151.2) & (north > -34.5) & (north < -33.3)
-    with Datacube(raw_config={"default": odc_environment(lake)}) as cube:
-        found = cube.find_datasets(product="s5p_l2_co", time=("2020-01-04", "2020-01-05"), lon=(150, 151), lat=(-34, -33.5))
-        assert len(found) == 1
-        loaded = cube.load(product="s5p_l2_co", measurements=["co", "qa_value"], like=like).isel(time=0)
-    through_stac = odc.stac.load([pystac.Item.from_dict(item)], bands=["co", "qa_value"], geobox=like).isel(time=0)
-    shown = Pixels(data=loaded.co.values, transform=pixels.transform, crs=pixels.crs, nodata=math.nan)
-    assert_nearest(shown, longitude, latitude, np.where(values == FILL, np.nan, values), math.nan, within=within)
-    assert same(through_stac.co.values, loaded.co.values).all()
-    np.testing.assert_array_equal(through_stac.qa_value, loaded.qa_value)
-    index, _ = nearest(shown, longitude, latitude)
-    quality = variable(whole, "PRODUCT/qa_value").ravel()[index]
-    assert (loaded.qa_value.values == np.where(within, quality, 255)).mean() > 0.99
-    assert json.loads(done.stdout)
