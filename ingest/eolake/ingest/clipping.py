@@ -1,8 +1,8 @@
 """Clips drafts on a grid to an area: windows of the bands, nodata outside of the polygons, the geometry that remains.
 
 The window is what the pixels of the coarsest band need to cover the area; finer bands take the same ground. A pixel is kept when
-its centre lies in the area. A band without nodata (flags, masks) has no value that says "nothing here", and any other would be a wrong
-class: it is cut to the window and keeps what the product has for every pixel in it.
+its centre lies in the area. Integers without nodata (flags, masks) have no value that says "nothing here", and any other would be a wrong
+class: such a band is cut to the window and keeps what the product has for every pixel in it. Floats without nodata get NaN.
 """
 
 from __future__ import annotations
@@ -292,6 +292,7 @@ def _read(read: Callable[[], Pixels], band: declaration.Band, window: _Window) -
     """One band, cut; the whole one is let go."""
     pixels = read()
     data = pixels.data[window.slices].copy()
-    if band.nodata is not None and window.outside is not None:
-        data[window.outside] = band.nodata
+    nothing = math.nan if band.nodata is None and data.dtype.kind == "f" else band.nodata
+    if nothing is not None and window.outside is not None:
+        data[window.outside] = nothing
     return replace(pixels, data=data, transform=window.transform)

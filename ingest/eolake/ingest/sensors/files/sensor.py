@@ -16,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 
 from eolake.catalog import declaration, safe
 from eolake.catalog.declaration import Collection
-from eolake.catalog.draft import Band, Draft, Pixels
+from eolake.catalog.draft import Band, Draft, Frame, Pixels
 from eolake.catalog.errors import BadProduct
 from eolake.catalog.sources import FilesSource, RasterFile
 from eolake.ingest.naming import bare
@@ -40,6 +40,10 @@ class File:
     path: Path
     source: RasterFile
     profile: safe.RasterProfile
+
+    def frame(self) -> Frame:
+        """Where its pixels are, for who clips."""
+        return Frame(shape=self.profile.shape, transform=self.profile.transform, crs=self.profile.crs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
