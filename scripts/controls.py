@@ -198,13 +198,13 @@ def _run(copy: Path, tests: str) -> tuple[list[str], float]:
         "-p",
         "no:cacheprovider",
         "-x",
-        "--timeout=60",
+        "--timeout=250",
         "--no-header",
         *tests.split(),
     ]
     environment = os.environ | {"PYTHONPATH": portions, "EOLAKE_SAMPLES": samples, "PYTHONDONTWRITEBYTECODE": "1"}
     try:
-        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False, timeout=200)
+        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False, timeout=400)
     except subprocess.TimeoutExpired:
         return ["the tests do not end"], time.monotonic() - begin
     failed = FAILED.findall(done.stdout)
