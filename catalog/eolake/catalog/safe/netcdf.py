@@ -248,7 +248,7 @@ def _variable(path: Path, entry: Any, name: str) -> Variable | None:
     """None of what is no variable: a dimension without values, text, compound types."""
     if entry.is_virtual or entry.external:
         raise UnsafeProduct(f"{path}: variable {name!r} is refused: its values lie in another file")
-    if entry.shape is None or entry.dtype.kind not in "iuf" or _is_bare_dimension(entry):
+    if entry.shape is None or not _is_wanted(entry) or _is_bare_dimension(entry):
         return None
     _check_storage(path, entry, name)
     dtype = entry.dtype.newbyteorder("=")
@@ -264,6 +264,11 @@ def _variable(path: Path, entry: Any, name: str) -> Variable | None:
 
     attributes = _attributes(path, entry, name)
     return Variable(name=name, shape=entry.shape, dtype=dtype, dimensions=_dimensions(entry), attributes=attributes, _read=read)
+
+
+def _is_wanted(entry: Any) -> bool:
+    """Numbers; and single characters, which carry the attributes of a grid mapping."""
+    return entry.dtype.kind in "iuf" or (entry.dtype.kind == "S" and entry.dtype.itemsize == 1 and entry.shape == ())
 
 
 def _is_bare_dimension(entry: Any) -> bool:
@@ -313,8 +318,8 @@ def _classic(path: Path) -> Iterator[Netcdf]:
 
 
 def _classic_variable(path: Path, values: mmap.mmap, name: str, entry: classic.Entry) -> Variable | None:
-    """None of text."""
-    if entry.dtype.kind not in "iuf":
+    """None of text that is longer than a character."""
+    if not _is_wanted(entry):
         return None
     dtype = entry.dtype.newbyteorder("=")
 
