@@ -45,14 +45,21 @@ class NetcdfFile:
     ) -> h5py.Dataset:
         """A variable, to be filled by slices where there is no `data`. Attributes follow in their order, after `_FillValue`.
 
-        Numbers are stored as they come: numpy's int16 stays int16."""
+        Numbers are stored as they come: numpy's int16 stays int16. A variable named as its dimension comes before all that have it."""
         shape = tuple(self._dimensions[each] for each in dimensions)
         options: dict[str, Any] = {}
         if dimensions:
             options = {"chunks": _chunks(shape), "compression": "gzip", "compression_opts": 4, "shuffle": True}
             options["maxshape"] = tuple(size or None for size in shape)
+        own = name in self._dimensions  # a coordinate: it is the scale of its dimension
+        if own:
+            number = self._file[name].attrs["_Netcdf4Dimid"]
+            del self._file[name]
         found = self._file.create_dataset(name, shape, np.dtype(dtype), fillvalue=fill, **options)
-        for axis, each in enumerate(dimensions):
+        if own:
+            found.make_scale(name)
+            found.attrs["_Netcdf4Dimid"] = number
+        for axis, each in () if own else enumerate(dimensions):
             found.dims[axis].attach_scale(self._file[each])
         if fill is not None:
             _set(found, {"_FillValue": np.array([fill], dtype)})

@@ -242,7 +242,8 @@ SLSTR_SWATH = {"n": (-470_000.0, 950_000.0), "o": (-370_000.0, 370_000.0)}
 _SLSTR_INTERVAL = 0.15
 _FIRE_SHIFT = 280.0
 """m: from the thermal pixels to those of F1, whose detector stands beside"""
-_TIES_STEP, _TIES_COLUMNS = 16_000.0, 130
+SLSTR_TIES, SLSTR_TIES_TRACK = 130, 64
+"""columns of tie points, and the one that the track runs through"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,15 +275,9 @@ class Slstr:
 
     @property
     def ties(self) -> Grid:
-        """Every 16 km across, wider than the images, and every kilometre along, a row more at each end."""
-        across = ((_TIES_COLUMNS - 1) / 2 - np.arange(_TIES_COLUMNS)) * _TIES_STEP
-        return Grid(
-            orbit=self.orbit,
-            begin=self.begin - _SLSTR_INTERVAL / 2,
-            interval=_SLSTR_INTERVAL,
-            rows=self.rows + 2,
-            across=tuple(across.tolist()),
-        )
+        """Every 16 km across, wider than the images, and in every row of 1 km."""
+        across = (SLSTR_TIES_TRACK - np.arange(SLSTR_TIES)) * 16_000.0
+        return replace(self.grid("in"), across=tuple(across.tolist()))
 
 
 def slstr(orbit: Pass, centre: Place, *, rows: int | None = None, columns: int | None = None) -> Slstr:

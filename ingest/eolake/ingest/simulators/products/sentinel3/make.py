@@ -8,11 +8,12 @@ from typing import Literal, get_args
 
 from eolake.catalog.errors import UsageError
 from eolake.ingest.simulators.products.landscape import Landscape
-from eolake.ingest.simulators.products.sentinel3 import geometry, olci
+from eolake.ingest.simulators.products.sentinel3 import geometry, olci, slstr, slstr_l2
 from eolake.ingest.simulators.products.sentinel3.geometry import Pass, Place, Platform
 
-Sentinel3Kind = Literal["s3_olci_l1_efr", "s3_olci_l1_err"]
+Sentinel3Kind = Literal["s3_olci_l1_efr", "s3_olci_l1_err", "s3_slstr_l1_rbt", "s3_slstr_l2_lst", "s3_slstr_l2_frp"]
 SENTINEL3: tuple[Sentinel3Kind, ...] = get_args(Sentinel3Kind)
+_SLSTR = {"s3_slstr_l1_rbt": slstr.write_level1, "s3_slstr_l2_lst": slstr_l2.write_lst, "s3_slstr_l2_frp": slstr_l2.write_frp}
 SIDE = 193
 """Default side in pixels: of 300 m, 58 km"""
 
@@ -34,11 +35,14 @@ def write_sentinel3(
 ) -> Path:
     """Writes one product of a pass below `folder`; returns its path, FOLDER/NAME.SEN3. Same arguments, same bytes.
 
-    `place` is in its middle, the site of the landscape by default. `size`: rows, and about as many columns, of pixels of 300 m or 1.2 km (OLCI) or
-    1 km (SLSTR); None: all, as many as a real product has."""
+    `place` is in its middle, the site of the landscape by default. `size`: rows, and about as many columns, of pixels of 300 m or
+    1.2 km (OLCI) or 1 km (SLSTR); None: all, as many as a real product has."""
     place = place or landscape.site
     if kind in ("s3_olci_l1_efr", "s3_olci_l1_err"):
         return olci.write_level1(_olci(kind, orbit, place, landscape, size, cloud), folder)
+    if kind in _SLSTR:
+        image = geometry.slstr(orbit, place, rows=size, columns=size)
+        return _SLSTR[kind](slstr.Scene(slstr=image, landscape=landscape, cloud=cloud), folder)
     raise UsageError(f"no product kind {kind!r}; there are {', '.join(SENTINEL3)}")
 
 
