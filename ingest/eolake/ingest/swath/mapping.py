@@ -46,7 +46,10 @@ class SwathMap:
         self._check(band)
         values = np.append(band.ravel(), np.array(fill, band.dtype))
         cells = np.empty(self.shape, band.dtype)
-        np.take(values, self.index, out=cells, mode="clip")
+        lines = max(1, CHUNK // self.shape[1])
+        for top in range(0, self.shape[0], lines):
+            part = slice(top, top + lines)
+            np.take(values, self.index[part], out=cells[part], mode="clip")
         return cells
 
     def bilinear(self, band: Array, fill: float) -> Array:

@@ -14,7 +14,7 @@ from eolake.catalog.errors import BadProduct
 from eolake.ingest.swath.search import NOWHERE, SCALE, Swath
 
 Array = np.ndarray[Any, Any]
-PIECES = 48
+PIECES = 24
 """along each side of a swath; straight lines between them are a few metres off the real edge"""
 SNAP = 1e-8
 """degrees: a millimetre"""

@@ -284,6 +284,8 @@ class Net:
     """How far the steps of `places` differ from the mean one, in steps, at most."""
     reach: tuple[int, int]
     """How many rows and columns the nearest pixel may lie from the one stepped to."""
+    near: float = math.inf
+    """A pixel nearer than this (in rows) is the nearest one, when none of the eight around the one stepped to is nearer."""
 
     def at_edge(self, found: Swath, row: Array, column: Array) -> Array:
         """Pixels that lack a neighbour, or may look as if they had one because they are repeated."""
@@ -324,11 +326,11 @@ def _graded(places: Array, corner: tuple[int, int], origin: complex, turn: Array
     smooth, bent = _smoothed(places)
     if not bent < BENT:
         return None
-    off = places - smooth
-    reach = _reach((float(np.abs(off.real).max()), float(np.abs(off.imag).max())), bent, metric)
+    off = (float(np.abs(places.real - smooth.real).max()), float(np.abs(places.imag - smooth.imag).max()))
+    reach, near = _reach(off, bent, metric)
     if (2 * reach[0] + 1) * (2 * reach[1] + 1) > CANDIDATES:
         return None
-    return Net(places=smooth, rough=places, corner=corner, origin=origin, turn=turn, metric=metric, uneven=bent, reach=reach)
+    return Net(places=smooth, rough=places, corner=corner, origin=origin, turn=turn, metric=metric, uneven=bent, reach=reach, near=near)
 
 
 def _uneven(places: Array, apart: int) -> float:
@@ -365,14 +367,15 @@ def _middles(side: int) -> tuple[Array, Array]:
     return to, back
 
 
-def _reach(off: tuple[float, float], bent: float, metric: Array) -> tuple[int, int]:
-    """The pixel that is stepped to is at most so far from the cell; a pixel further on must be further away than that."""
+def _reach(off: tuple[float, float], bent: float, metric: Array) -> tuple[tuple[int, int], float]:
+    """The pixel that is stepped to is at most so far from the cell; a pixel further on must be further away than that. And how near a
+    pixel must be, so that none beyond the eight around the one stepped to can be nearer."""
     lengths = np.sqrt(np.diag(metric))
     slant = math.sqrt(1 - min(0.99, metric[0, 1] ** 2 / (metric[0, 0] * metric[1, 1])))
-    nearest = math.sqrt(sum((length * (0.5 / (1 - bent) + far)) ** 2 for length, far in zip(lengths, off, strict=True)))
-    nearest *= 2.0 - slant
+    nearest = math.sqrt(sum((length * (0.5 / (1 - bent) + far)) ** 2 for length, far in zip(lengths, off, strict=True))) * (2 - slant)
     rows, columns = ((nearest / (length * slant) + far) / (1 - bent) - 0.5 for length, far in zip(lengths, off, strict=True))
-    return max(1, math.ceil(min(rows, 99.0))), max(1, math.ceil(min(columns, 99.0)))
+    near = min((1.5 * (1 - bent) - far) * length * slant for length, far in zip(lengths, off, strict=True)) / lengths[0]
+    return (max(1, math.ceil(min(rows, 99.0))), max(1, math.ceil(min(columns, 99.0)))), max(0.0, float(near))
 
 
 def _turn(places: Array, origin: complex, turn: Array) -> None:
@@ -433,7 +436,14 @@ def _compare(net: Net, cells: Array, place: tuple[Array, Array], left: Array) ->
     """Which of the pixels around is nearer; in a smooth net only for cells near the border between two."""
     away = np.maximum(np.abs(left.real), np.abs(left.imag))
     if net.rough is not None:
-        _look(net, net.rough, cells, place, left, np.nonzero(away <= 3)[0])
+        (which,) = np.nonzero(away <= 3)
+        start = place[0].copy(), place[1].copy()
+        _look(net, net.rough, cells, place, left, which, (1, 1))
+        which = which[_apart(net, left[which]) >= net.near**2]
+        for now, then in zip(place, start, strict=True):
+            now[which] = then[which]
+        left[which] = cells[which] - net.rough.ravel()[place[0][which] * net.places.shape[1] + place[1][which]]
+        _look(net, net.rough, cells, place, left, which, net.reach)
         return
     (close,) = np.nonzero(
         (away > 0.5 - min(0.5, 2 * net.uneven * net.metric.trace() / net.metric.diagonal().min() + 0.01 + _slant(net))) & (away <= 2)
@@ -441,20 +451,20 @@ def _compare(net: Net, cells: Array, place: tuple[Array, Array], left: Array) ->
     for _ in range(ROUNDS):
         if not len(close):
             return
-        close = close[_look(net, net.places, cells, place, left, close)]
+        close = close[_look(net, net.places, cells, place, left, close, net.reach)]
 
 
-def _look(net: Net, places: Array, cells: Array, place: tuple[Array, Array], left: Array, which: Array) -> Array:
-    """Moves cells to the nearest pixel within the net's reach; True for those that moved."""
+def _look(net: Net, places: Array, cells: Array, place: tuple[Array, Array], left: Array, which: Array, reach: tuple[int, int]) -> Array:
+    """Moves cells to the nearest pixel within so many rows and columns; True for those that moved."""
     row, column = place
     rows, columns = places.shape
     flat = places.ravel()
     here_row, here_column, cell = row[which], column[which], cells[which]
     here = here_row * columns + here_column
     best, found = _apart(net, left[which]), here.copy()
-    for down in range(-net.reach[0], net.reach[0] + 1):
+    for down in range(-reach[0], reach[0] + 1):
         line = np.clip(here_row + down, 0, rows - 1) * columns
-        for across in range(-net.reach[1], net.reach[1] + 1):
+        for across in range(-reach[1], reach[1] + 1):
             at = line + np.clip(here_column + across, 0, columns - 1)
             apart = _apart(net, cell - flat[at])
             nearer = apart < best
