@@ -152,9 +152,8 @@ def test_options_stay_with_a_product_until_it_is_converted_again(
 
     with lake.connect() as connection:
         before = workers.rows_written(connection)
-        for options in ((), ("--clip", ",".join(map(str, first)))):
-            status, document = workers.ingest(lake, product, *options)
-            assert (status, document["counts"], document["products"][0]["reason"]) == (0, {"unchanged": 1}, None)
+        status, document = workers.ingest(lake, product)
+        assert (status, document["counts"], document["products"][0]["reason"]) == (0, {"unchanged": 1}, None)
         status, document = workers.ingest(lake, product, "--clip", area, "--grid", "EPSG:3577@300")
         assert (status, document["counts"]) == (0, {"unchanged": 1})
         assert document["products"][0]["reason"] == (
@@ -177,11 +176,6 @@ def test_options_stay_with_a_product_until_it_is_converted_again(
         assert options_of(again) == {"clip": polygon_of(second)}, "the store remembers how it was ordered"
         assert_loaded(again, expected)
 
-    status, document = workers.ingest(lake, product, "--again")
-    assert (status, document["counts"]) == (0, {"published": 1}), "without options: as always"
-    assert options_of(lake) is None
-    assert CLIP not in item_of(lake)["properties"]
-    assert_loaded(lake, draft)
     with lake.connect() as connection:
         assert audit_catalog_and_cube(connection) == []
     checked = workers.run(lake, "--json", "check")
