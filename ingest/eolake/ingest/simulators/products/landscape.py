@@ -135,7 +135,7 @@ class Landscape:
 
     def _ground(self, x: Array, y: Array, crs: str) -> tuple[Array, Array]:
         """EPSG:3577 metres east and north of the site."""
-        to_albers = Transformer.from_crs(crs, 3577, always_xy=True)
+        to_albers = _albers(crs)
         x0, y0 = _albers().transform(*self.site)
         east, north = to_albers.transform(x, y)
         return np.asarray(east) - x0, np.asarray(north) - y0
@@ -218,8 +218,8 @@ class Landscape:
 
 
 @cache
-def _albers() -> Transformer:
-    return Transformer.from_crs(4326, 3577, always_xy=True)
+def _albers(crs: str = "EPSG:4326") -> Transformer:
+    return Transformer.from_crs(crs, 3577, always_xy=True)
 
 
 def _step(start: float, end: float, value: Array) -> Array:

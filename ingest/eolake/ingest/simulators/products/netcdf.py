@@ -52,6 +52,7 @@ class NetcdfFile:
             options = {"chunks": _chunks(shape), "compression": "gzip", "compression_opts": 4, "shuffle": True}
             options["maxshape"] = tuple(size or None for size in shape)
         own = name in self._dimensions  # a coordinate: it is the scale of its dimension
+        number = 0
         if own:
             number = self._file[name].attrs["_Netcdf4Dimid"]
             del self._file[name]

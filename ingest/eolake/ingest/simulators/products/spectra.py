@@ -40,8 +40,9 @@ class Band:
     """Sentinel-2: PHYSICAL_GAINS"""
 
 
+@cache
 def load(name: str) -> Any:
-    """A YAML data file of this package."""
+    """A YAML data file of this package, to be read only."""
     return yaml.safe_load((files(__package__) / "data" / name).read_text("utf-8"))
 
 

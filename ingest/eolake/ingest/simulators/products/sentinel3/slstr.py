@@ -184,8 +184,8 @@ class Files:
         self, stem: str, id: str, text: str, *, grid: str = "", measurement: bool = False, columns: bool = True, **more: int
     ) -> NetcdfFile:
         """A new file with the global attributes of all, of a `grid` (an, in, … or tx), with the dimensions of its image and `more`."""
-        id = id.removesuffix("Data") if id.endswith("Data") else f"{id}_"
-        self.listed.append(DataFile(name=f"{stem}.nc", id=id, text=text, measurement=measurement))
+        known = id.removesuffix("Data") if id.endswith("Data") else f"{id}_"
+        self.listed.append(DataFile(name=f"{stem}.nc", id=known, text=text, measurement=measurement))
         image = self._image(grid) if grid else None
         sizes: dict[str, int] = {}
         if image is not None:
