@@ -27,6 +27,7 @@ RASTERS = "tests/attacks/test_rasters.py tests/pixels/test_gate_rasters.py"
 NETCDF = "tests/attacks/test_netcdf.py tests/pixels/test_gate_netcdf.py"
 WHOLE = "tests/attacks/test_bounds_of_the_converter.py -k greedy"
 BOUNDS = "tests/attacks/test_bounds_of_the_converter.py -k not(greedy)"
+MANIFESTS = "tests/integrity/test_manifest.py"
 PRODUCTS = "tests/pixels/test_gate_products.py"
 FAILED = re.compile(r"^FAILED \S*/(\S+?\.py::\S+?)(?: - .*)?$", re.MULTILINE)
 
@@ -144,6 +145,21 @@ CONTROLS = (
     Control("worker: silence", "ingest/eolake/ingest/worker.py", "elif process.silent_for(now) > self.settings.silence:", "elif False:", WHOLE),
     Control("worker: secrets stay", "ingest/eolake/ingest/pool.py", "if name.upper() not in hidden", "", BOUNDS),
     Control("queue: memory is the product's", "ingest/eolake/ingest/conversion.py", "psycopg.InterfaceError, PoolTimeout)", "psycopg.InterfaceError, PoolTimeout, MemoryError)", "tests/worker/test_queue_policy.py"),
+    # manifests
+    Control("manifest: URLs", f"{SAFE}/manifest.py", "if URL.match(href) or CONTROL", "if CONTROL", MANIFESTS),
+    Control("manifest: control characters", f"{SAFE}/manifest.py", "if URL.match(href) or CONTROL.search(name):", "if URL.match(href):", MANIFESTS),
+    Control("manifest: absolute paths", f"{SAFE}/manifest.py", 'if name.startswith("/") or ".." in parts', 'if ".." in parts', MANIFESTS),
+    Control("manifest: parent paths", f"{SAFE}/manifest.py", ' or ".." in parts or not parts', " or not parts", MANIFESTS),
+    Control("manifest: escaped names", f"{SAFE}/manifest.py", 'unquote(href, errors="surrogateescape")', "href", MANIFESTS),
+    Control("manifest: size of the document", f"{SAFE}/manifest.py", "if len(entries) > limits.members:", "if False:", MANIFESTS),
+    Control("manifest: contradictions", f"{SAFE}/manifest.py", "if len(sizes) > 1 or any(", "if any(False and ", MANIFESTS),
+    Control("manifest: missing files", f"{SAFE}/manifest.py", "if not entry.expendable:", "if False:", MANIFESTS),
+    Control("manifest: sizes", f"{SAFE}/manifest.py", "if entry.size is not None and size != entry.size:", "if False:", MANIFESTS),
+    Control("manifest: digests", f"{SAFE}/manifest.py", "if found[method] != expected:", "if False:", MANIFESTS),
+    Control("manifest: unknown methods", f"{SAFE}/manifest.py", "if method is None:", 'if method is None and (method := "md5") is None:', MANIFESTS),
+    Control("Sentinel-2: manifest", "ingest/eolake/ingest/sensors/sentinel2/sensor.py", "        if options.checked:\n", "        if False:\n", "tests/integrity/test_products.py -k bit"),
+    Control("Landsat: digests", "ingest/eolake/ingest/sensors/landsat/sensor.py", "        if options.checked:\n", "        if False:\n", "tests/integrity/test_products.py -k digests"),
+    Control("swaths: manifest", "ingest/eolake/ingest/sensors/swath/sensor.py", "        if options.checked:\n", "        if False:\n", "tests/integrity/test_netcdf_products.py -k bit"),
     Control("only the gate", "ingest/eolake/ingest/messages.py", "import json\n", "import json\nimport zipfile\n", "tests/attacks/test_only_the_gate.py"),
 )  # fmt: skip
 
