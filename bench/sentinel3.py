@@ -36,12 +36,10 @@ def main() -> None:
         found = {name: _run(name, product, Path(folder) / name) for name in ("convert", "floor")}
     for name, entry in found.items():
         steps = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in entry["seconds"].items())
-        print(
-            f"{name:8} {entry['wall']:6.1f} s, {entry['cpu']:6.1f} s of processor, peak {entry['peak']:.0f} MB ({steps}); {entry['written']:.0f} MB of COGs"
-        )
-    print(
-        f"ratio    wall {found['convert']['wall'] / found['floor']['wall']:.2f}, processor {found['convert']['cpu'] / found['floor']['cpu']:.2f}"
-    )
+        cost = f"{entry['wall']:6.1f} s, {entry['cpu']:6.1f} s of processor, peak {entry['peak']:.0f} MB"
+        print(f"{name:8} {cost} ({steps}); {entry['written']:.0f} MB of COGs")
+    wall, cpu = (found["convert"][key] / found["floor"][key] for key in ("wall", "cpu"))
+    print(f"ratio    wall {wall:.2f}, processor {cpu:.2f}")
 
 
 def _options() -> argparse.Namespace:
