@@ -253,9 +253,9 @@ class Plane:
         """Complex places, radians at the middle: (3, n) → (n,). Whole numbers in single precision (of the tile), others in double."""
         if points.dtype == np.int32:
             near = (points - self.middle.astype(np.int32)[:, None]).astype(np.float32)
-            x, y, z = self.axes.astype(np.float32) @ near
         else:
-            x, y, z = self.axes @ (points - self.middle[:, None])
+            near = points - self.middle[:, None]
+        x, y, z = (sum(map(np.multiply, axis.astype(near.dtype), near)) for axis in self.axes)  # a BLAS would start threads of its own
         places = np.empty(x.shape, np.complex64 if x.dtype == np.float32 else np.complex128)
         shrink = 2 / (2 * SCALE + z)
         np.multiply(x, shrink, out=places.real)
@@ -341,30 +341,38 @@ def _uneven(places: Array, apart: int) -> float:
 
 def _smoothed(places: Array) -> tuple[Array, float]:
     """The bilinear net through the middles of squares of pixels, and how uneven it is."""
-    down, across = (_middles(side) for side in places.shape)
-    off = places - (np.arange(places.shape[0], dtype=np.float32)[:, None] + np.complex64(1j) * np.arange(places.shape[1], dtype=np.float32))
-    middles = np.linalg.multi_dot([down[0], off, across[0].T])
-    smooth = np.linalg.multi_dot([down[1], middles, across[1].T])
-    worst = (float(np.abs(np.diff(middles, axis=axis)).max(initial=0.0)) / SMOOTHING for axis in (0, 1))
-    places_of = places - off + smooth
-    return places_of, math.hypot(*worst)
+    rows, columns = (_squares(side) for side in places.shape)
+    even = np.arange(places.shape[0], dtype=np.float32)[:, None] + np.complex64(1j) * np.arange(places.shape[1], dtype=np.float32)
+    off = np.add.reduceat(np.add.reduceat(places - even, rows.starts, axis=0), columns.starts, axis=1)
+    off /= rows.sizes[:, None] * columns.sizes
+    worst = (float(np.abs(np.diff(off, axis=axis)).max(initial=0.0)) / SMOOTHING for axis in (0, 1))
+    lines = off[rows.before] * (1 - rows.share[:, None]) + off[rows.after] * rows.share[:, None]
+    even += lines[:, columns.before] * (1 - columns.share)
+    even += lines[:, columns.after] * columns.share
+    return even, math.hypot(*worst)
 
 
-def _middles(side: int) -> tuple[Array, Array]:
-    """(squares, side): pixels to their squares' means; (side, squares): those to pixels, linear, also beyond the outermost ones."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Squares:
+    """A side of the net in squares: where each begins, how many pixels it has; for each pixel the middles before and after it, and its
+    share of the way between them, below 0 and above 1 beyond the outermost ones."""
+
+    starts: Array
+    sizes: Array
+    before: Array
+    after: Array
+    share: Array
+
+
+def _squares(side: int) -> Squares:
     starts = np.arange(0, max(side - SMOOTHING + 1, 1), SMOOTHING)
-    number = np.minimum(np.arange(side) // SMOOTHING, len(starts) - 1)
-    to = (number == np.arange(len(starts))[:, None]).astype(np.complex64)
-    to /= to.sum(1, keepdims=True)
-    at = (to.real * np.arange(side)).sum(1)
-    back = np.zeros((side, len(starts)), np.complex64)
-    if len(starts) == 1:
-        back[:] = 1
-        return to, back
-    before = np.clip(np.searchsorted(at, np.arange(side), side="right") - 1, 0, len(starts) - 2)
-    share = (np.arange(side) - at[before]) / (at[before + 1] - at[before])
-    back[np.arange(side), before], back[np.arange(side), before + 1] = 1 - share, share
-    return to, back
+    sizes = np.diff(starts, append=side).astype(np.float32)
+    middles = starts + (sizes - 1) / 2
+    pixels = np.arange(side)
+    before = np.clip(np.searchsorted(middles, pixels, side="right") - 1, 0, max(len(starts) - 2, 0))
+    after = np.minimum(before + 1, len(starts) - 1)
+    share = (pixels - middles[before]) / np.where(after > before, middles[after] - middles[before], 1)
+    return Squares(starts=starts, sizes=sizes, before=before, after=after, share=share.astype(np.float32))
 
 
 def _reach(off: tuple[float, float], bent: float, metric: Array) -> tuple[tuple[int, int], float]:
