@@ -55,6 +55,22 @@ WHITE_SCATT LOWRW HIGHRW IOP_LSD_FAIL
 WQSF_NEW_BITS = (0, 1, 2, 3, 22, 23, 24, *range(4, 22), 25, 26, 27, 28, 29)
 CHANNELS = tuple(f"Oa{number:02}" for number in (*range(1, 13), 16, 17, 18, 21))
 IMAGE = ("rows", "columns")
+WATER_ALWAYS = {
+    "chl_nn": {"CHL_NN": ("u1", 4 / 254, -2.0)},
+    "tsm_nn": {"TSM_NN": ("u1", 4 / 254, -2.0)},
+    "iop_nn": {"ADG443_NN": ("u1", 3.3 / 254, -2.5)},
+    "par": {"PAR": ("u1", 10.0, 0.0)},
+    "w_aer": {"T865": ("u1", 0.8 / 254, 0.0), "A865": ("u1", 2.0 / 254, 0.0)},
+    "iwv": {"IWV": ("u1", 0.3, 0.0)},
+}
+"""File → variable → dtype, scale, offset"""
+WATER_BEFORE = {"chl_oc4me": {"CHL_OC4ME": ("u1", 4 / 254, -2.0)}, "trsp": {"KD490_M07": ("u1", 3.0 / 254, -2.0)}}
+"""Baseline 004."""
+WATER_SINCE_004 = {
+    "chlor_a": {"chlor_a": ("u2", 6e-5, -2.0)},
+    "trsp": {"kd_490": ("u2", 5e-5, -2.0)},
+    "iop_lsd": dict.fromkeys(("acdm_443", "acdom_443", "anw_443", "aphy_443", "bbp_443", "bbp_slope"), ("u2", 7e-05, -3.0)),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,19 +106,16 @@ def water(folder: Path, name: str = WATER_NEW, *, seed: int = 6) -> Made:
     files: dict[str, dict[str, Any]] = {
         f"{channel}_reflectance": {f"{channel}_reflectance": counts(random, "u2", 1.5e-5, -0.01)} for channel in CHANNELS
     }
-    for file, variables in {
-        "chl_oc4me": {"CHL_OC4ME": (4 / 254, -2.0)},
-        "chl_nn": {"CHL_NN": (4 / 254, -2.0)},
-        "tsm_nn": {"TSM_NN": (4 / 254, -2.0)},
-        "iop_nn": {"ADG443_NN": (3.3 / 254, -2.5)},
-        "trsp": {"KD490_M07": (3.0 / 254, -2.0)},
-        "par": {"PAR": (10.0, 0.0)},
-        "w_aer": {"T865": (0.8 / 254, 0.0), "A865": (2.0 / 254, 0.0)},
-        "iwv": {"IWV": (0.3, 0.0)},
-    }.items():
-        files[file] = {variable: byte(random, *encoding) for variable, encoding in variables.items()}
+    encodings = WATER_SINCE_004 if name.endswith("_004") else WATER_BEFORE
+    for file, variables in (WATER_ALWAYS | encodings).items():
+        files[file] = {variable: counts(random, *encoding) for variable, encoding in variables.items()}
+    if name.endswith("_004"):
+        files["iop_lsd"]["OWC"] = counts(random, "u1", 1.0)
     meanings, bits = (WQSF_OLD, WQSF_OLD_BITS) if name.endswith("_002") else (WQSF_NEW, WQSF_NEW_BITS)
-    wqsf = flags(random, "u8", [*meanings.split(), *ANNOTATIONS.split()], [*bits, *range(32, 56)])
+    if name.endswith("_004"):
+        meanings = meanings.replace("OC4ME_FAIL", "CHLOR_A_FAIL").replace("KDM_FAIL", "KD_FAIL")
+    further = [*ANNOTATIONS.split(), *(["UNCORR_GLINT"] if name.endswith("_004") else [])]
+    wqsf = flags(random, "u8", [*meanings.split(), *further], [*bits, *range(32, 32 + len(further))])
     return _product(folder, name, files, {"wqsf": ("WQSF", wqsf)})
 
 
