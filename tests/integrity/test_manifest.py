@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,10 @@ from eolake.catalog.safe.manifest import EXPENDABLE
 
 FILES = {"measurement.nc": b"pixels" * 1000, "data/Ångström & co.nc": b"more pixels", "preview/quick-look.png": b"PNG"}
 ANY = re.compile("")
+
+
+def _hyphens(names: Iterable[str]) -> list[str]:
+    return [name.replace(" ", "-") for name in names]
 
 
 def stream(name: str, content: bytes, *, method: str = "MD5", **changed: Any) -> str:
@@ -100,7 +104,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("change", "reason"), BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize(("change", "reason"), BROKEN.values(), ids=_hyphens(BROKEN))
 def test_what_is_wrong_is_said(tmp_path: Path, change: Callable[[Path], Any], reason: str, delivered: Callable[[Path], Path]) -> None:
     product = made(tmp_path)
     change(product)
@@ -183,7 +187,7 @@ ATTACKS = {
 }
 
 
-@pytest.mark.parametrize("href", ATTACKS.values(), ids=ATTACKS)
+@pytest.mark.parametrize("href", ATTACKS.values(), ids=_hyphens(ATTACKS))
 def test_names_that_leave_the_product_are_refused(tmp_path: Path, href: str) -> None:
     product = made(tmp_path, stream("x", b"", href=href))
     (tmp_path / "secret").write_bytes(b"")
@@ -216,7 +220,7 @@ STRANGE = {
 }
 
 
-@pytest.mark.parametrize(("text", "reason"), STRANGE.values(), ids=STRANGE)
+@pytest.mark.parametrize(("text", "reason"), STRANGE.values(), ids=_hyphens(STRANGE))
 def test_manifests_that_are_none(tmp_path: Path, text: str, reason: str) -> None:
     path = tmp_path / "xfdumanifest.xml"
     path.write_text(text)

@@ -84,36 +84,16 @@ def read_manifest(path: Path, *, limits: Limits = Limits()) -> Manifest:  # noqa
     root = parse_xml(path, MANIFEST_BYTES)
     if _local(root) != "XFDU":
         raise BadProduct(f"{path} is no manifest: its root is {_local(root)[:40]!r} instead of XFDU")
-    entries: dict[str, Entry] = {}
-    for stream in root.iter():
-        if _local(stream) != "byteStream":
-            continue
-        entry = _entry(path, stream)
-        entries[entry.name] = _merged(path, entries[entry.name], entry) if entry.name in entries else entry
-        if len(entries) > limits.members:
-            raise UnsafeProduct(f"{path} lists more than {limits.members:,} files")
-    if not entries:
-        raise BadProduct(f"{path} lists no file")
-    return Manifest(path=path, root=root, entries=tuple(entries.values()))
+    streams = (element for element in root.iter() if _local(element) == "byteStream")
+    return Manifest(path=path, root=root, entries=_collected(path, (_entry(path, stream) for stream in streams), limits))
 
 
 def read_sums(path: Path, method: str = "md5", *, limits: Limits = Limits()) -> Manifest:  # noqa: B008 - frozen
     """A list of digests as `md5sum` writes it, which Landsat packages have as *_MD5.txt; raises as `read_manifest` does."""
-    entries: dict[str, Entry] = {}
-    for line in read_text(path, MANIFEST_BYTES).splitlines():
-        if not line.strip():
-            continue
-        value, blank, file = line.strip().partition(" ")
-        name = _name(path, file.strip().removeprefix("*")) if blank else ""
-        if not name or not HEX.fullmatch(value.lower()) or len(value) != 2 * hashlib.new(method, usedforsecurity=False).digest_size:
-            raise BadProduct(f"{path} is no list of {method.upper()} digests; it has the line {line[:80]!r}")
-        entry = Entry(name=name, size=None, digests=((method, value.lower()),))
-        entries[name] = _merged(path, entries[name], entry) if name in entries else entry
-        if len(entries) > limits.members:
-            raise UnsafeProduct(f"{path} lists more than {limits.members:,} files")
-    if not entries:
-        raise BadProduct(f"{path} lists no file")
-    return Manifest(path=path, root=Element("digests"), entries=tuple(entries.values()))
+    lines = (line.strip() for line in read_text(path, MANIFEST_BYTES).splitlines())
+    return Manifest(
+        path=path, root=Element("digests"), entries=_collected(path, (_summed(path, line, method) for line in lines if line), limits)
+    )
 
 
 def check_files(product: Product, manifest: Manifest, *, only: re.Pattern[str] | None = None) -> None:
@@ -205,6 +185,27 @@ def _digest(path: Path, name: str, checksum: Element) -> tuple[str, str]:
     if not HEX.fullmatch(value) or len(value) > width:
         raise BadProduct(f"{path}: the checksum of {name} is no {given}: {value[:80]!r}")
     return method, value.zfill(width)  # some writers drop leading zeros
+
+
+def _summed(path: Path, line: str, method: str) -> Entry:
+    """`d41d8cd98f00b204e9800998ecf8427e  LC09_B1.TIF`; an asterisk before the name says that the file is binary."""
+    value, blank, file = line.partition(" ")
+    name = _name(path, file.strip().removeprefix("*")) if blank else ""
+    if not name or not HEX.fullmatch(value.lower()) or len(value) != 2 * hashlib.new(method, usedforsecurity=False).digest_size:
+        raise BadProduct(f"{path} is no list of {method.upper()} digests; it has the line {line[:80]!r}")
+    return Entry(name=name, size=None, digests=((method, value.lower()),))
+
+
+def _collected(path: Path, found: Iterator[Entry], limits: Limits) -> tuple[Entry, ...]:
+    """Each file once; at least one, and not more than any product has."""
+    entries: dict[str, Entry] = {}
+    for entry in found:
+        entries[entry.name] = _merged(path, entries[entry.name], entry) if entry.name in entries else entry
+        if len(entries) > limits.members:
+            raise UnsafeProduct(f"{path} lists more than {limits.members:,} files")
+    if not entries:
+        raise BadProduct(f"{path} lists no file")
+    return tuple(entries.values())
 
 
 def _merged(path: Path, first: Entry, second: Entry) -> Entry:
