@@ -92,6 +92,8 @@ class FilesSensor:
         """A folder with a name of its own (a day's, of Digital Earth Australia) is the product that one of its files is named after, if all
         bands are there."""
         listed = list(files)
+        if self.gather(listed):
+            return None  # loose files of one or of several products: the folder is none of them
         for collection in declared.collections(NAME):
             source = cast("FilesSource", collection.source)
             for said in (said for file in listed if (said := _named_after(file, source)) is not None):
