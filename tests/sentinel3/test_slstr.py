@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import geopandas
 import netCDF4
 import numpy as np
 import pytest
@@ -140,35 +141,41 @@ def test_both_grids_lie_on_their_lattice(rbt: Scene) -> None:
     assert (one.data.shape, one.transform) == (two.data.shape, two.transform), "bands of one grid share it"
 
 
-def test_values_are_those_that_satpy_reads(rbt: Scene) -> None:
+SATPY = [
+    ("S1", "an", 500.0),
+    ("S6", "an", 500.0),
+    ("S8", "in", 1000.0),
+    ("F2", "in", 1000.0),
+    ("F1", "fn", 1000.0),
+    ("S3", "ao", 500.0),
+    ("S9", "io", 1000.0),
+]
+
+
+def check_with_satpy(scene: Scene) -> None:
+    """Bands as satpy reads them, on the swath."""
     from satpy import DataQuery
     from satpy import Scene as SatpyScene
     from satpy.readers.slstr_l1b import CHANCALIB_FACTORS
 
-    wanted = [
-        ("S1", "an", 500.0),
-        ("S6", "an", 500.0),
-        ("S8", "in", 1000.0),
-        ("F2", "in", 1000.0),
-        ("F1", "fn", 1000.0),
-        ("S3", "ao", 500.0),
-        ("S9", "io", 1000.0),
-    ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        scene = SatpyScene([str(path) for path in rbt.product.glob("*.nc")], reader="slstr_l1b")
-        for name, grid, step in wanted:
+        oracle = SatpyScene([str(path) for path in scene.product.glob("*.nc")], reader="slstr_l1b")
+        for name, grid, step in SATPY:
             view = "nadir" if grid[1] == "n" else "oblique"
             calibration = "radiance" if step == 500.0 else "brightness_temperature"
             query = DataQuery(name=name, view=view, calibration=calibration, stripe=grid[0])
-            scene.load([query])
-            image = scene[query].values / CHANCALIB_FACTORS.get(
+            oracle.load([query])
+            image = oracle[query].values / CHANCALIB_FACTORS.get(
                 f"{name}_{view}", 1.0
-            )  # satpy corrects the radiances, the product has them as they are
+            )  # it corrects radiances; the lake has them as they are
             collection = NADIR if view == "nadir" else OBLIQUE
-            check(
-                rbt.product, grid, image, rbt.pixels(collection, name.lower()), declared(collection).band(name), step=step, tolerance=1e-4
-            )
+            band, pixels = declared(collection).band(name), scene.pixels(collection, name.lower())
+            check(scene.product, grid, image, pixels, band, step=step, tolerance=1e-4)
+
+
+def test_values_are_those_that_satpy_reads(rbt: Scene) -> None:
+    check_with_satpy(rbt)
 
 
 @pytest.mark.parametrize(
@@ -329,6 +336,45 @@ def test_other_scales_are_brought_to_the_declared_one_and_said(lst: Scene) -> No
     draft = lst.drafts["s3_slstr_l2_lst"]
     assert draft.bands["fraction"].properties["eolake:rescaled_from"], "the product counts in hundredths, in bytes"
     assert "eolake:rescaled_from" not in draft.bands["lst"].properties
+
+
+# --- a pass over the simulated fires ---
+
+
+@pytest.fixture(scope="module")
+def season(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Scene]:
+    """By collection of the nadir view."""
+    folder = tmp_path_factory.mktemp("season")
+    products = slstr.simulated(folder, NADIR, "s3_slstr_l2_lst", "s3_slstr_l2_frp")
+    return {kind: Scene(product=product, drafts=drafts(product, folder / kind)) for kind, product in products.items()}
+
+
+def test_simulated_radiances_are_those_that_satpy_reads(season: dict[str, Scene]) -> None:
+    check_with_satpy(season[NADIR])
+
+
+def test_simulated_temperatures_are_those_that_the_netcdf_library_reads(season: dict[str, Scene]) -> None:
+    scene, collection = season["s3_slstr_l2_lst"], "s3_slstr_l2_lst"
+    for name, variable in (("lst", "LST"), ("lst_uncertainty", "LST_uncertainty")):
+        band = declared(collection).band(name)
+        image = stored(scene.product, "LST_in.nc", variable)
+        check(scene.product, "in", image, scene.pixels(collection, name), band, step=1000.0, tolerance=1e-5)
+
+
+def test_fires_are_in_the_list_on_the_grid_and_hot(season: dict[str, Scene]) -> None:
+    scene, collection = season["s3_slstr_l2_frp"], "s3_slstr_l2_frp"
+    table = geopandas.read_parquet(scene.drafts[collection].attachments["fires"].path)
+    written = stored(scene.product, "FRP_in.nc", "FRP_MWIR")
+    assert len(table) == len(written) > 5
+    np.testing.assert_array_equal(table["frp_mwir"], written)
+    power = scene.pixels(collection, "frp")
+    assert float(np.nansum(power.data, dtype=float)) == pytest.approx(float(written.sum()), rel=1e-6)
+    above = season[NADIR].pixels(NADIR, "s7")
+    heat = physical(above, declared(NADIR).band("s7"))
+    row, column = np.nonzero(power.data > 0)
+    right, down = ~above.transform @ (power.transform @ (column + 0.5, row + 0.5))
+    hot = heat[np.floor(down).astype(int), np.floor(right).astype(int)]
+    assert np.nanmean(hot) > np.nanmean(heat) + 3, "what burns is hot in the radiances of the same pass"
 
 
 # --- real counts ---

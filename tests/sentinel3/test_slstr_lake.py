@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import geopandas
+import netCDF4
 import numpy as np
 import odc.stac
+import pandas as pd
 import pystac
+import pytest
 from datacube import Datacube
 from odc.geo.geobox import GeoBox
 from support import slstr_products as slstr
@@ -23,10 +26,8 @@ from eolake.cube.check import check
 from eolake.cube.session import Session
 from eolake.ingest.sensors import find_sensor
 
-FIRES = [(5, 7, 12.5), (5, 8, 30.0), (20, 30, 250.25), (39, 59, 4.0)]
-"""row, column, MW"""
 KEPT = {
-    "s3_slstr_l1_rbt": ["s2", "s8", "f1", "cloud_in", "confidence_an"],
+    "s3_slstr_l1_rbt": ["s2", "s8", "f1", "confidence_an"],
     "s3_slstr_l1_rbt_oblique": ["s5", "s7"],
     "s3_slstr_l2_lst": ["lst", "biome"],
     "s3_slstr_l2_frp": ["frp", "confidence"],
@@ -41,7 +42,7 @@ def test_products_are_ingested_found_and_loaded(lake: Lake, tmp_path: Path, vali
     """By the command and its converter processes, two folders and an archive."""
     folder = tmp_path / "products"
     folder.mkdir()
-    products = [slstr.rbt(folder, rows=30, columns=40), slstr.lst(folder, rows=30, columns=40), slstr.frp(folder, FIRES)]
+    products = list(slstr.simulated(folder, "s3_slstr_l1_rbt", "s3_slstr_l2_lst", "s3_slstr_l2_frp", size=30).values())
     shutil.make_archive(str(folder / products[1].stem), "zip", folder, products[1].name)
     made = {draft.item.collection_id or "": draft for product in products for draft in drafts(product, tmp_path / product.stem)}
     assert set(made) == set(KEPT)
@@ -57,7 +58,7 @@ def test_products_are_ingested_found_and_loaded(lake: Lake, tmp_path: Path, vali
             assert row is not None
             validate_stac(row["item"])
             assert_loaded(draft, row["item"], cube, names)
-        assert_fires(made["s3_slstr_l2_frp"], row["item"])
+        assert_fires(products[2], made["s3_slstr_l2_frp"], row["item"])
 
 
 def drafts(product: Path, workspace: Path) -> list[Draft]:
@@ -76,22 +77,24 @@ def assert_loaded(draft: Draft, item: Mapping[str, Any], cube: Datacube, names: 
         like = geobox(pixels)
         through_stac = odc.stac.load([pystac.Item.from_dict(dict(item))], bands=[name], geobox=like).isel(time=0)[name]
         np.testing.assert_array_equal(through_stac.values, pixels.data, err_msg=name)
-        loaded = cube.load(product=collection.id, measurements=[name], like=like, time=("2019-12-31", "2020-01-01")).isel(time=0)[name]
+        loaded = cube.load(product=collection.id, measurements=[name], like=like, time=("2020-01-01", "2020-01-31")).isel(time=0)[name]
         np.testing.assert_array_equal(loaded.values, pixels.data, err_msg=name)
 
 
-def assert_fires(draft: Draft, item: Mapping[str, Any]) -> None:
+def assert_fires(product: Path, draft: Draft, item: Mapping[str, Any]) -> None:
     asset = item["assets"]["fires"]
     assert asset["type"] == "application/vnd.apache.parquet"
     assert asset["roles"] == ["data"]
-    assert asset["table:row_count"] == len(FIRES) == item["properties"]["eolake:fire_count"]
     table = geopandas.read_parquet(asset["href"].removeprefix("file://"))
     assert list(table.columns) == [column["name"] for column in asset["table:columns"]]
-    assert table["frp_mwir"].tolist() == [megawatts for *_, megawatts in FIRES]
-    total = sum(megawatts for *_, megawatts in FIRES)
-    assert item["properties"]["eolake:fire_radiative_power"] == total
-    power = draft.bands["frp"].read().data
-    assert float(np.nansum(power, dtype=float)) == total
-    assert set(table.geometry.x.round(9)) == set(
-        slstr.image(40, 60, 1000.0).longitude[tuple(np.array(FIRES)[:, :2].astype(int).T)].round(9)
-    )
+    with netCDF4.Dataset(product / "FRP_in.nc") as file:
+        listed = {name: np.asarray(file[name][:]) for name in ("longitude", "latitude", "FRP_MWIR", "time")}
+    assert asset["table:row_count"] == len(table) == len(listed["time"]) == item["properties"]["eolake:fire_count"] > 0
+    np.testing.assert_array_equal(table["frp_mwir"], listed["FRP_MWIR"])
+    np.testing.assert_array_equal(table.geometry.x, listed["longitude"])
+    np.testing.assert_array_equal(table.geometry.y, listed["latitude"])
+    since = (table["time"] - pd.Timestamp("2000-01-01", tz="UTC")) // pd.Timedelta(microseconds=1)
+    np.testing.assert_array_equal(since, listed["time"])
+    total = float(listed["FRP_MWIR"].sum())
+    assert item["properties"]["eolake:fire_radiative_power"] == pytest.approx(total)
+    assert float(np.nansum(draft.bands["frp"].read().data, dtype=float)) == pytest.approx(total, rel=1e-6)

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,11 @@ import netCDF4
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+
+from eolake.ingest.simulators.products.landscape import Landscape
+from eolake.ingest.simulators.products.season import Season
+from eolake.ingest.simulators.products.sentinel3.geometry import passes
+from eolake.ingest.simulators.products.sentinel3.make import Sentinel3Kind, write_sentinel3
 
 Array = NDArray[Any]
 FILL = -32768
@@ -314,6 +320,15 @@ def write_manifest(product: Path, pixels: Image) -> None:
     filled = {**match.groupdict(), **{key: times[key] for key in ("start", "stop")}}
     text = MANIFEST.format(name=product.stem, corners=corners, objects=objects, **filled)
     (product / "xfdumanifest.xml").write_text(text, "utf-8")
+
+
+def simulated(folder: Path, *kinds: Sentinel3Kind, size: int = 40) -> dict[str, Path]:
+    """Products of a pass of the simulated season that both views see the fire at the site of the landscape in, by kind."""
+    season = Season()
+    landscape = Landscape(season=season)
+    begin = datetime(2020, 1, 2, tzinfo=UTC)
+    orbit = next(passes("A", begin, begin + timedelta(days=12), landscape.site, west=250_000.0, east=250_000.0))
+    return {kind: write_sentinel3(kind, orbit, folder, landscape=landscape, size=size) for kind in kinds}
 
 
 def nearest(longitude: Array, latitude: Array, at_longitude: Array, at_latitude: Array) -> tuple[Array, Array]:
