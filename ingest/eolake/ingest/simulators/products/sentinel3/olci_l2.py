@@ -127,7 +127,7 @@ def _variables(files: Files, layers: list[_Layer], stack: ExitStack) -> list[Any
     found = []
     for layer in layers:
         if layer.file not in opened:
-            opened[layer.file] = stack.enter_context(files.open(layer.file, layer.text, *ROWS, measurement=True))
+            opened[layer.file] = stack.enter_context(files.open(layer.file, layer.text, *ROWS, id=_camel(layer.file), measurement=True))
         found.append(
             opened[layer.file].variable(
                 layer.name,
@@ -142,6 +142,14 @@ def _variables(files: Files, layers: list[_Layer], stack: ExitStack) -> list[Any
             )
         )
     return found
+
+
+def _camel(stem: str) -> str:
+    """rc_gifapar is rcGifapar in the manifest; bands keep their names."""
+    if stem.startswith("Oa"):
+        return stem
+    first, *others = stem.split("_")
+    return first + "".join(other.title() for other in others)
 
 
 def _finish(files: Files, described: str) -> None:
