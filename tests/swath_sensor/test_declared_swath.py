@@ -64,6 +64,7 @@ def test_every_cell_shows_its_nearest_pixel(tmp_path: Path, packed: str) -> None
     assert facts.dtype == "float32"
     outline = shapely.geometry.shape(found.item.geometry)
     assert outline.is_valid
+    assert not outline.interiors
     covered = shapely.contains_xy(outline.buffer(0.01), *centres(pixels))
     assert covered[there].all()
 

@@ -190,7 +190,10 @@ class Table(Model):
 
 
 class SwathSource(Source):
-    """Bands in the geometry of the instrument; resampled to a grid when converted."""
+    """Bands in the geometry of the instrument; resampled to a grid when converted.
+
+    Where the swath has no pixel a band shows its nodata, NaN where floats declare none, and flags and classes that declare none the bit or
+    class `no_data` (or `invalid`)."""
 
     sensor: Literal["swath"]
     metadata: str = "name"
