@@ -30,6 +30,22 @@ PROVIDERS: Mapping[str, str] = {
     "resto": "CDSE's OpenSearch as it was in 2023",
 }
 """As in `stages.yaml`, which `--help` does not wait for."""
+KINDS = (
+    "landsat_c2_l2",
+    "landsat_c2_l1",
+    "s2_l2a",
+    "s2_l1c",
+    "s3_olci_l1_efr",
+    "s3_olci_l1_err",
+    "s3_olci_l2_lfr",
+    "s3_olci_l2_lrr",
+    "s3_olci_l2_wfr",
+    "s3_olci_l2_wrr",
+    "s3_slstr_l1_rbt",
+    "s3_slstr_l2_lst",
+    "s3_slstr_l2_frp",
+)
+"""Of `scenes.SIZES`."""
 
 
 @click.group()
@@ -44,28 +60,53 @@ def simulate() -> None:
 @simulate.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--seed", default=2019, show_default=True, help="Another seed, another landscape.")
-@click.option("--size", type=int, help="Side in pixels: of 30 m (Landsat), of 10 m and a multiple of 6 (Sentinel-2).")
-@click.option("--kind", type=click.Choice(["landsat_c2_l2", "landsat_c2_l1", "s2_l2a", "s2_l1c"]), help="One product of this kind only.")
+@click.option(
+    "--size",
+    type=int,
+    help="Side in pixels: of 30 m (Landsat), of 10 m and a multiple of 6 (Sentinel-2), 300 m to 1.2 km (Sentinel-3; 0: a whole product).",
+)
+@click.option("--kind", type=click.Choice(KINDS), help="One product of this kind only.")
+@click.option("--season", is_flag=True, help="Products of all sensors over the fires of a season, and truth.geojson: what is in them.")
 @click.option("--when", type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]), help="With --kind: its time, UTC.")
 @click.option("--baseline", default="05.00", show_default=True, help="With --kind: the processing baseline of Sentinel-2.")
 @click.option("--cloud", default=0.0, show_default=True, help="With --kind: share of the sky, 0 to 1.")
 @pass_invocation
 def products(
-    call: Invocation, folder: Path, seed: int, size: int | None, kind: str | None, when: datetime | None, baseline: str, cloud: float
+    call: Invocation,
+    folder: Path,
+    seed: int,
+    size: int | None,
+    kind: str | None,
+    season: bool,  # noqa: FBT001 - click passes it by name
+    when: datetime | None,
+    baseline: str,
+    cloud: float,
 ) -> None:
     """Write Landsat and Sentinel-2 products over New South Wales into FOLDER, before and after a fire; print their paths.
 
-    Products that are there already are left as they are.
+    Products that are there already are left as they are. Sentinel-3: --kind and --when, the nearest pass is taken; or --season.
     """
     from eolake.ingest.simulators.products.demo import generate_demo
     from eolake.ingest.simulators.products.landscape import Landscape
 
     landscape = Landscape(seed=seed)
-    if kind is None:
+    if season and kind is None:
+        from eolake.ingest.simulators.products.season import Season
+        from eolake.ingest.simulators.products.season_scenes import generate_season
+
+        paths = generate_season(folder, season=Season(seed=seed), size=size, cloud=cloud)
+    elif kind is None:
         paths = generate_demo(folder, landscape=landscape, size=size)
     else:
-        paths = [_one(folder, landscape, kind, when, size, baseline, cloud)]
+        paths = [_one(folder, landscape if not (season or kind.startswith("s3")) else _burning(seed), kind, when, size, baseline, cloud)]
     call.emit({"products": [str(path) for path in paths]}, "\n".join(str(path) for path in paths))
+
+
+def _burning(seed: int) -> Landscape:
+    from eolake.ingest.simulators.products.landscape import Landscape
+    from eolake.ingest.simulators.products.season import Season
+
+    return Landscape(seed=seed, season=Season(seed=seed))
 
 
 def _one(folder: Path, landscape: Landscape, kind: str, when: datetime | None, size: int | None, baseline: str, cloud: float) -> Path:

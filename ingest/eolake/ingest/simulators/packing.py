@@ -26,7 +26,11 @@ SIDE = 343
 """Longest side of a quicklook, pixels; as Sentinel-2 has it."""
 STAMP = (2020, 1, 1, 0, 0, 0)
 """The time of all members, so that packing again gives the same bytes."""
-PLATFORMS: Mapping[str, tuple[str, str]] = {"sentinel-2": ("SENTINEL-2", "MSI"), "landsat": ("LANDSAT", "OLI_TIRS")}
+PLATFORMS: Mapping[str, tuple[str, str]] = {
+    "sentinel-2": ("SENTINEL-2", "MSI"),
+    "landsat": ("LANDSAT", "OLI_TIRS"),
+    "sentinel-3": ("SENTINEL-3", ""),
+}
 TYPES: Mapping[str, str] = {"s2_l1c": "S2MSI1C", "s2_l2a": "S2MSI2A"}
 
 
@@ -164,8 +168,9 @@ def _attributes(item: Mapping[str, Any]) -> dict[str, Any]:
         (key for key in PLATFORMS if properties.get("constellation") == key or properties.get("platform", "").startswith(key)), ""
     )
     platform, instrument = PLATFORMS.get(mission, ("", ""))
+    instrument = instrument or str(next(iter(properties.get("instruments", [])), "")).upper()
     found: dict[str, Any] = {
-        "origin": "ESA" if mission == "sentinel-2" else "USGS",
+        "origin": "USGS" if mission == "landsat" else "ESA",
         "productType": TYPES.get(item["collection"]) or properties.get("landsat:correction") or properties.get("product:type"),
         "platformShortName": platform,
         "platformSerialIdentifier": str(properties.get("platform", ""))[-1:].upper(),
@@ -178,6 +183,8 @@ def _attributes(item: Mapping[str, Any]) -> dict[str, Any]:
         "granuleIdentifier": properties.get("s2:tile_id"),
         "relativeOrbitNumber": properties.get("sat:relative_orbit"),
         "orbitNumber": properties.get("sat:absolute_orbit"),
+        "timeliness": properties.get("product:timeliness_category") if mission == "sentinel-3" else None,
+        "orbitDirection": str(properties.get("sat:orbit_state", "")).upper() or None if mission == "sentinel-3" else None,
         "pathNumber": _whole(properties.get("landsat:wrs_path")),
         "rowNumber": _whole(properties.get("landsat:wrs_row")),
         "processingDate": _time(properties["processing:datetime"]) if properties.get("processing:datetime") else None,

@@ -19,7 +19,7 @@ def pack(folder: Path, container: Container, *, when: datetime, wrap: bool) -> P
     Returns the path of the product: the folder itself for `dir`."""
     if container == "dir":
         return folder
-    target = folder.parent / f"{folder.name.removesuffix('.SAFE')}.{container}"
+    target = folder.parent / f"{folder.name.removesuffix('.SAFE').removesuffix('.SEN3')}.{container}"
     members = [(f"{folder.name}/{path.relative_to(folder)}" if wrap else str(path.relative_to(folder)), path) for path in _files(folder)]
     partial = target.with_name(f".{target.name}.part")
     (_zip if container == "zip" else _tar)(partial, members, when)
