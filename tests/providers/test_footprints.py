@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import shapely
 import yaml
@@ -210,3 +211,31 @@ def test_d06_all_real_hub_footprints_are_normalised(samples: Path) -> None:
     assert len(texts) == 624
     for text in texts:
         polygons(text)
+
+
+def stripe(width: float = 11.4) -> tuple[shapely.Polygon, list[tuple[float, float]]]:
+    """Half an orbit over the north pole, `width` degrees of arc wide, in a plane of its own (along, across); and on the Earth."""
+    along = np.concatenate([np.arange(-40, 131, 3), np.arange(130, -41, -3)])
+    across = np.where(np.arange(along.size) < along.size / 2, -width / 2, width / 2) + 4
+    angle, side = np.radians(along), np.radians(across)
+    track = np.array([np.cos(angle) * np.cos(side), np.sin(side), np.sin(angle) * np.cos(side)])
+    turned = np.radians(-150)
+    x, y = track[0] * np.cos(turned) - track[1] * np.sin(turned), track[0] * np.sin(turned) + track[1] * np.cos(turned)
+    ring = list(zip(np.degrees(np.arctan2(y, x)), np.degrees(np.arcsin(track[2])), strict=True))
+    return shapely.Polygon(np.column_stack([along, across])), [*ring, ring[0]]
+
+
+@pytest.mark.parametrize("first", [0, 20, 57, 58, 90])
+def test_stripe_of_half_an_orbit_over_a_pole_is_that_stripe_wherever_its_ring_begins(first: int) -> None:
+    """As OLCI's reduced resolution has them: the ring runs around the pole and lies on both sides of the equator."""
+    plane, ring = stripe()
+    parts = polygons({"type": "Polygon", "coordinates": [[*ring[first:-1], *ring[: first + 1]]]})
+    random = np.random.default_rng(1)
+    longitude, latitude = random.uniform(-180, 180, 4000), np.degrees(np.arcsin(random.uniform(-1, 1, 4000)))
+    found = shapely.contains_xy(shapely.union_all(parts), longitude, latitude)
+    east, north = np.radians(longitude + 150), np.radians(latitude)
+    along = np.degrees(np.arctan2(np.sin(north), np.cos(north) * np.cos(east)))
+    across = np.degrees(np.arcsin(np.cos(north) * np.sin(east)))
+    wanted = shapely.contains_xy(plane, (along + 50) % 360 - 50, across)
+    assert 150 < wanted.sum() < 350
+    assert (found == wanted).mean() > 0.995, "straight lines in longitude and latitude are not quite great circles"

@@ -185,18 +185,24 @@ def _unrolled(polygon: Polygon) -> Polygon:
     """The polygon with continuous longitudes, holes beside their outline; around a pole it goes up to the pole."""
     import shapely
 
-    outline = _closed_at_pole(_continuous(_checked(polygon.exterior.coords)))
+    outline = _closed_at_pole(_checked(polygon.exterior.coords))
     middle = (min(x for x, _ in outline) + max(x for x, _ in outline)) / 2
     holes = [_near(_continuous(_checked(ring.coords)), middle) for ring in polygon.interiors]
     return shapely.Polygon(outline, [hole for hole in holes if hole[0] == hole[-1]])
 
 
 def _closed_at_pole(path: Path) -> Path:
-    """A ring that ends a whole turn away from its begin runs around the pole on its side of the equator."""
-    if abs(path[-1][0] - path[0][0]) < 180:
-        return path
-    pole = math.copysign(90.0, sum(latitude for _, latitude in path))
-    return [*path, (path[-1][0], pole), (path[0][0], pole), path[0]]
+    """The ring with continuous longitudes. One that ends a whole turn away from its begin runs around the pole that it comes nearer to, and
+    is opened where it is nearest: elsewhere a long one (half an orbit) would lie on both sides of the opening."""
+    turned = _continuous(path)
+    if abs(turned[-1][0] - turned[0][0]) < 180:
+        return turned
+    north, south = max(latitude for _, latitude in path), min(latitude for _, latitude in path)
+    pole = 90.0 if north > -south else -90.0
+    corners = path[:-1]
+    first = min(range(len(corners)), key=lambda number: abs(pole - corners[number][1]))
+    turned = _continuous([*corners[first:], *corners[: first + 1]])
+    return [*turned, (turned[-1][0], pole), (turned[0][0], pole), turned[0]]
 
 
 def _near(path: Path, longitude: float) -> Path:
