@@ -82,9 +82,9 @@ class Fire:
         return float(self.powers(np.array([when.timestamp()]))[0])
 
     def area(self, when: datetime) -> float:
-        """Burnt area in km² at `when`, by its own outline on a grid."""
+        """Area within its outline at `when`, km², unburnt islands and all, by a grid."""
         side, east, north = _grid(self)
-        return float((_severity(self, east, north, self.front(when)) > 0).sum()) * side**2 / 1e6
+        return float((_distance(self, east, north) < self.front(when)).sum()) * side**2 / 1e6
 
     def powers(self, seconds: Array) -> Array:
         """MW at each time, Unix seconds."""
@@ -254,7 +254,7 @@ def _intensity(fire: Fire, when: datetime) -> float:
 
 def _grid(fire: Fire) -> tuple[float, Array, Array]:
     """Points over the whole fire and their distance, metres."""
-    reach, count = 2.6 * fire.radius, 400
+    reach, count = 2.6 * fire.radius, 300
     axis = (np.arange(count) + 0.5) / count * 2 * reach - reach
     east, north = np.meshgrid(axis, axis)
     return 2 * reach / count, east, north

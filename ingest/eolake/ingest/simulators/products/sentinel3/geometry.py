@@ -303,6 +303,9 @@ def passes(
     number = orbit if platform == "A" else orbit + _B_ORBITS
     for n in range(first, last + 1):
         found = Pass(platform=platform, orbit=number + n, node=ascends + shift + timedelta(seconds=PERIOD * n))
+        away = (found.longitude - place[0] + 180) % 360 - 180
+        if abs(place[1]) < 60 and not -20 < away < 60:  # far from the sunlit side of the place: passes lean westwards as they go south
+            continue
         abeam, right = found.locate(place)
         if -east <= right <= west and abs(abeam) < PERIOD / 4.5 and start <= found.time(abeam) < end:
             yield found
