@@ -29,7 +29,7 @@ WHOLE = "tests/attacks/test_bounds_of_the_converter.py -k greedy"
 BOUNDS = "tests/attacks/test_bounds_of_the_converter.py -k not(greedy)"
 MANIFESTS = "tests/integrity/test_manifest.py"
 PRODUCTS = "tests/pixels/test_gate_products.py"
-FAILED = re.compile(r"^FAILED \S*/(\S+?\.py::\S+?)(?: - .*)?$", re.MULTILINE)
+FAILED = re.compile(r"^FAILED \S*/([^/]+?\.py::.+?)(?: - .*)?$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ def test_greedy_and_hanging_products_are_kept_aside_and_the_others_published(lak
     deeds = {0: "good", 1: "eat", 2: "spin", 3: "hang", 4: "fill", 5: "open", 6: "good"}
     for number, deed in deeds.items():
         probe(folder, number, do=deed)
-    bounds = {"EOLAKE_WORKER_MEMORY": "1GiB", "EOLAKE_WORKER_PROCESSOR": "4", "EOLAKE_WORKER_SILENCE": "5", "EOLAKE_WORKER_FAULTS": "1"}
+    bounds = {"EOLAKE_WORKER_MEMORY": "1GiB", "EOLAKE_WORKER_PROCESSOR": "6", "EOLAKE_WORKER_SILENCE": "12", "EOLAKE_WORKER_FAULTS": "1"}
     status, document = ingest(lake, folder, "--convert", "2", **bounds)
     outcomes = {deeds[int(Path(product["path"]).stem[-4:])]: (product["outcome"], product["reason"]) for product in document["products"]}
     assert status == 1
@@ -42,8 +42,8 @@ def test_greedy_and_hanging_products_are_kept_aside_and_the_others_published(lak
     assert outcomes["good"] == ("published", None)
     for deed, words in {
         "eat": "needs more memory than a converter may take (EOLAKE_WORKER_MEMORY)",
-        "spin": "it took more than 4 s of processor time at the step 'open'",
-        "hang": "it did nothing for 5 s at the step 'open'",
+        "spin": "it took more than 6 s of processor time at the step 'open'",
+        "hang": "it did nothing for 12 s at the step 'open'",
         "fill": "File too large",
         "open": "Too many open files",
     }.items():

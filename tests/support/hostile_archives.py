@@ -36,6 +36,7 @@ NAMES: Mapping[str, str] = {
     "a dot at the end": "PRODUCT_B1.TIF.",
     "a space at the end": "PRODUCT_B1.TIF ",
     "long s for S": "\u017f.TIF",
+    "a long path": "/".join("a" * 200 for _ in range(6)) + ".TIF",
     "forty folders": "a/" * 40 + "b.TIF",
     "only dots": "../..",
     "a dot and a slash": "./..//evil",
