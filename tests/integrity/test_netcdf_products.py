@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import h5py
@@ -19,6 +20,7 @@ from eolake.catalog.errors import BadProduct
 from eolake.catalog.lake import Lake
 from eolake.ingest.sensors import identify
 from eolake.ingest.sensors.base import DEFAULT, Options
+from eolake.ingest.simulators.products.scenes import generate_scene
 
 MANIFEST = "xfdumanifest.xml"
 
@@ -45,6 +47,16 @@ def test_a_product_that_is_what_its_manifest_says(product: Callable[[str], Path]
     path = product("in")
     assert len(opened(path, tmp_path / "folder")) == 1
     assert len(opened(zipped(path, tmp_path / f"{path.name.removesuffix('.SEN3')}.zip"), tmp_path / "zip")) == 1
+
+
+@pytest.mark.parametrize("kind", ["s3_olci_l1_efr", "s3_slstr_l2_frp"])
+def test_simulated_products_are_what_their_manifest_says(tmp_path: Path, kind: str) -> None:
+    path = generate_scene(kind, datetime(2019, 12, 31, 23, 49, 21, tzinfo=UTC), tmp_path, size=60)
+    assert len(opened(path, tmp_path / "work")) == 1
+    flawed = next(path.glob("*.nc"))
+    flawed.write_bytes(flawed.read_bytes() + b"\0")
+    with pytest.raises(BadProduct, match=rf"{flawed.name} has [\d,]+ bytes instead of [\d,]+$"):
+        opened(path, tmp_path / "work2")
 
 
 @pytest.mark.parametrize("packed", [False, True])
