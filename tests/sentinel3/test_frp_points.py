@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,9 @@ def test_fires_lie_in_their_cells_and_their_power_adds_up(tmp_path: Path) -> Non
 
 def test_two_fires_in_one_cell_add_their_power_and_keep_the_greater_confidence(tmp_path: Path) -> None:
     swath_map = swath()
-    made = found(tmp_path, fires((149.301, -33.201, 10.0), (149.309, -33.209, 5.5)), swath_map)
+    rows = fires((149.301, -33.201, 10.0), (149.309, -33.209, 5.5))
+    rows["confidence"] = [0.81, 0.6]
+    made = found(tmp_path, rows, swath_map)
     cell = at(swath_map, 149.305, -33.205)
     assert made.bands["frp"].read().data[cell] == np.float32(15.5)
     assert made.bands["confidence"].read().data[cell] == np.float32(0.81)
@@ -205,6 +208,22 @@ def test_no_power_is_lost_at_the_edge_of_the_swath(tmp_path: Path) -> None:
     rows = [(float(x), float(y), 1.0) for x, y in zip(longitude[border], latitude[border], strict=True)]
     made = found(tmp_path, fires(*rows), build(longitude, latitude, GRID))
     assert float(np.nansum(made.bands["frp"].read().data)) == len(rows) == made.properties["eolake:fire_radiative_power"]
+
+
+@pytest.mark.parametrize(
+    ("right", "down", "cell"), [(0.5, -0.4, (0, 0)), (-0.4, 3.5, (3, 0)), (79.5, 40.4, (39, 79)), (80.4, 7.5, (7, 79))]
+)
+def test_what_lies_less_than_a_cell_beyond_the_grid_belongs_to_its_edge(
+    tmp_path: Path, right: float, down: float, cell: tuple[int, int]
+) -> None:
+    """A pixel reaches further than the last cell whose centre it shows."""
+    whole = swath()
+    grid = replace(whole, shape=(40, 80), index=np.ascontiguousarray(whole.index[:40, :80]))
+    longitude, latitude = grid.transform @ (right, down)
+    assert at(grid, longitude, latitude) != cell
+    power = found(tmp_path, fires((longitude, latitude, 5.0)), grid).bands["frp"].read().data
+    assert power[cell] == 5.0
+    assert float(np.nansum(power)) == 5.0
 
 
 def test_a_fire_far_from_the_swath_stays_in_the_table_alone(tmp_path: Path) -> None:
