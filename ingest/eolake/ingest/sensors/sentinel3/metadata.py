@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
 
+import pystac
 import shapely
 from shapely.geometry.base import BaseGeometry
 
 from eolake.catalog import safe
 from eolake.catalog.declaration import Collection
 from eolake.catalog.errors import BadProduct
+from eolake.catalog.stac import extensions
 from eolake.ingest.providers.footprints import normalise
+from eolake.ingest.sensors import declared
 from eolake.ingest.sensors.declared import ProductName, utc
 from eolake.ingest.sensors.swath.metadata import Described
 
@@ -166,3 +169,28 @@ def _coverage(manifest: _Manifest) -> dict[str, float]:
         except ValueError:
             raise BadProduct(f"{manifest.path}: the percentage of {element.tag.rpartition('}')[2]} is {percentage[:40]!r}") from None
     return found
+
+
+def items(folder: Path) -> list[pystac.Item]:
+    """The items of a product folder by its manifest alone, one for each collection with such names: without assets, with the footprint of
+    the manifest. No other file is looked at: a product whose files are broken or gone has them too; nothing of this is published.
+
+    BadProduct when its type is not supported, or the manifest is broken or that of another product."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise BadProduct(f"{folder} has no {MANIFEST}")
+    matching = declared.matching(folder.name, "swath")
+    if not matching:
+        raise BadProduct(f"{folder.name}: no declared collection has products with such a name; `eolake collections list` shows them")
+    return [_item(path, collection, name) for collection, name in matching]
+
+
+def _item(path: Path, collection: Collection, name: ProductName) -> pystac.Item:
+    found = described(path, name.name)
+    source = collection.source
+    if source is None:
+        raise BadProduct(f"{path}: {collection.id} does not declare its products")
+    made = declared.draft_item(collection, source, name, footprint(path), start=found.start, end=found.end, at=found.at)
+    made.properties |= {"constellation": collection.constellation, **found.properties}
+    made.stac_extensions = sorted(extensions.used([made.properties]))
+    return made
