@@ -4,9 +4,9 @@
     make demo ARGS=--keep-up      leave the lake running
     make demo ARGS=--fresh        throw the old one away first
 
-It makes Landsat and Sentinel-2 products over New South Wales, before and after a fire, and lets two simulated providers have them: CDSE
-and USGS. From there it searches, downloads and ingests them into a lake in `demo-lake/`, derives vegetation indices, checks the lake,
-searches it, loads a cube and draws the change of NBR. A second run finds everything there and writes nothing.
+It makes Landsat, Sentinel-2 and Sentinel-3 products over New South Wales, before, during and after a fire, and lets two simulated providers
+have them: CDSE and USGS. From there it searches, downloads and ingests them into a lake in `demo-lake/`, derives vegetation indices, checks
+the lake, searches it, loads a cube, counts the fires and draws the change of NBR. A second run finds everything there and writes nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +33,12 @@ BBOX = (150.225, -34.042, 150.375, -33.918)
 """Around the fire: west, south, east, north."""
 TIME = ("2019-12-01", "2020-02-01")
 MONTHLY = "vegetation_indices_month"
-PROVIDERS = {"cdse": ("s2_l2a", "s2_l1c"), "m2m": ("ls8_c2_l2", "ls8_c2_l1")}
+FIRES = "s3_slstr_l2_frp"
+PASS = "2020-01-04T00:00:00Z"
+"""Sentinel-3A comes by an hour before: on the morning of 4 January in Sydney."""
+PASSES = {"s3_olci_l1_efr": "S3A_OL_1_EFR_*", FIRES: "S3A_SL_2_FRP_*"}
+"""Kind of product → its name."""
+PROVIDERS = {"cdse": ("s2_l2a", "s2_l1c", *PASSES), "m2m": ("ls8_c2_l2", "ls8_c2_l1")}
 """Simulator → what is ordered from it."""
 BLOCK = "# --- the simulated providers of this run ---"
 READY = 60.0
@@ -96,10 +101,9 @@ def _options() -> argparse.Namespace:
 
 def _bring_in(account: Account) -> Mapping[str, int]:
     """Products, lake, ingest, analysis; returns the objects counted before anything was brought in."""
-    with account.step("Products: Landsat 8 and Sentinel-2 over New South Wales, before and after a fire of 21 December 2019"):
-        print("   $ eolake simulate products demo-lake/products", flush=True)
-        products = _json("simulate", "products", "demo-lake/products")["products"]
-        print(f"   {len(products)} products, {_size(LAKE / 'products') / 1e6:.1f} MB")
+    with account.step("Products: Landsat 8, Sentinel-2 and Sentinel-3 over New South Wales, around a fire of December 2019"):
+        products = _products()
+        print(f"   {products} products, {_size(LAKE / 'products') / 1e6:.1f} MB")
     with account.step("A lake: a folder with its own PostgreSQL, catalog, cube and HTTP app"):
         if not (LAKE / "eolake.toml").exists():
             _run("init", "demo-lake")
@@ -118,6 +122,16 @@ def _bring_in(account: Account) -> Mapping[str, int]:
         inputs = ("--collection", "ls8_c2_l2", "--collection", "s2_l2a", "--mix")
         _lake("analyse", "vegetation_indices", *where, *inputs)
     return before
+
+
+def _products() -> int:
+    """Make them, unless they are there; how many there are."""
+    print("   $ eolake simulate products demo-lake/products", flush=True)
+    products = _json("simulate", "products", "demo-lake/products")["products"]
+    for kind, name in PASSES.items():
+        if not list((LAKE / "products").glob(name)):
+            _run("simulate", "products", "demo-lake/products", "--kind", kind, "--when", PASS)
+    return len(products) + len(PASSES)
 
 
 def _providers() -> None:
@@ -155,6 +169,8 @@ def _use(account: Account) -> dict[str, Any]:
     with account.step("Cube: datacube.load with nothing but the variables of `eolake env`"):
         os.environ.update(_facts("env"))
         facts |= _cube()
+    with account.step("Fires: what Sentinel-3 saw of them, as a table and on the grid of the cube"):
+        _fires(f"{facts['url']}/stac")
     return facts
 
 
@@ -192,6 +208,22 @@ def _cube() -> dict[str, Any]:
     draw_change(before, after, picture)
     print(f"   drawn: {picture.relative_to(ROOT)}")
     return {"picture": picture, **hectares}
+
+
+def _fires(url: str) -> None:
+    """The table of fires, and that its power is that of the grid."""
+    import datacube
+    import geopandas
+    from pystac_client import Client
+
+    (item,) = Client.open(url).search(collections=[FIRES]).items()
+    fires = geopandas.read_parquet(item.assets["fires"].href.removeprefix("file://"))
+    grid = datacube.Datacube(app="eolake demo").load(product=FIRES, measurements=["frp"]).frp
+    print(
+        f"   {item.datetime:%Y-%m-%d %H:%M} UTC, {item.properties['platform']}: {len(fires)} fires of {fires.frp_mwir.sum():,.0f} MW together"
+    )
+    print(f"   the strongest: {fires.frp_mwir.max():,.0f} MW at {fires.loc[fires.frp_mwir.idxmax()].geometry.wkt}")
+    print(f"   on the grid of 0.01°: {int((grid > 0).sum())} cells, {float(grid.where(grid > 0).sum()):,.0f} MW together")
 
 
 def _difference(change: Any) -> float:
