@@ -184,7 +184,7 @@ def _search(url: str) -> None:
     print(f"   {url}: scenes with less than 20 % cloud around the fire")
     for item in sorted(found.items(), key=lambda item: (item.collection_id or "", str(item.datetime))):
         cover = f"{item.properties['eo:cloud_cover']:4.1f} % cloud" if "eo:cloud_cover" in item.properties else ""
-        print(f"   {item.collection_id:<12} {item.datetime:%Y-%m-%d %H:%M}  {item.id[:44]:<44} {len(item.assets):>2} assets  {cover}")
+        print(f"   {item.collection_id:<24} {item.datetime:%Y-%m-%d %H:%M}  {item.id[:44]:<44} {len(item.assets):>2} assets  {cover}")
 
 
 def _cube() -> dict[str, Any]:
@@ -219,9 +219,8 @@ def _fires(url: str) -> None:
     (item,) = Client.open(url).search(collections=[FIRES]).items()
     fires = geopandas.read_parquet(item.assets["fires"].href.removeprefix("file://"))
     grid = datacube.Datacube(app="eolake demo").load(product=FIRES, measurements=["frp"]).frp
-    print(
-        f"   {item.datetime:%Y-%m-%d %H:%M} UTC, {item.properties['platform']}: {len(fires)} fires of {fires.frp_mwir.sum():,.0f} MW together"
-    )
+    when, platform = f"{item.datetime:%Y-%m-%d %H:%M} UTC", item.properties["platform"]
+    print(f"   {when}, {platform}: {len(fires)} fires of {fires.frp_mwir.sum():,.0f} MW together")
     print(f"   the strongest: {fires.frp_mwir.max():,.0f} MW at {fires.loc[fires.frp_mwir.idxmax()].geometry.wkt}")
     print(f"   on the grid of 0.01°: {int((grid > 0).sum())} cells, {float(grid.where(grid > 0).sum()):,.0f} MW together")
 
