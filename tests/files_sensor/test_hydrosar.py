@@ -190,3 +190,16 @@ def test_a_link_among_loose_files_is_refused(drafts: Drafts, tmp_path: Path) -> 
 def test_same_arguments_make_the_same_bytes(tmp_path: Path) -> None:
     one, other = (generate_hydrosar("water", datetime(2020, 2, 11, tzinfo=UTC), tmp_path / name, size=SIDE) for name in ("a", "b"))
     assert one.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["hydrosar_rtc", "hydrosar_water"])
+def test_the_command_makes_packages(drafts: Drafts, tmp_path: Path, kind: str) -> None:
+    from click.testing import CliRunner
+
+    from eolake.ingest.simulators.command import simulate
+
+    arguments = ["products", str(tmp_path / "in"), "--kind", kind, "--when", "2020-02-11T19:20:00Z", "--size", "40"]
+    done = CliRunner().invoke(simulate, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    (draft,) = drafts(Path(done.stdout.strip()))
+    assert draft.item.collection_id == kind

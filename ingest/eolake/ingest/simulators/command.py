@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import click
 
@@ -46,6 +46,8 @@ KINDS = (
     "s3_slstr_l2_frp",
 )
 """Of `scenes.SIZES`."""
+FLOODS = ("hydrosar_rtc", "hydrosar_water")
+"""HyP3's packages of a simulated flood."""
 
 
 @click.group()
@@ -65,7 +67,7 @@ def simulate() -> None:
     type=int,
     help="Side in pixels: of 30 m (Landsat), of 10 m and a multiple of 6 (Sentinel-2), 300 m to 1.2 km (Sentinel-3; 0: a whole product).",
 )
-@click.option("--kind", type=click.Choice(KINDS), help="One product of this kind only.")
+@click.option("--kind", type=click.Choice((*KINDS, *FLOODS)), help="One product of this kind only.")
 @click.option("--season", is_flag=True, help="Products of all sensors over the fires of a season, and truth.geojson: what is in them.")
 @click.option("--when", type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]), help="With --kind: its time, UTC.")
 @click.option("--baseline", default="05.00", show_default=True, help="With --kind: the processing baseline of Sentinel-2.")
@@ -115,6 +117,11 @@ def _one(folder: Path, landscape: Landscape, kind: str, when: datetime | None, s
 
     if when is None:
         raise UsageError("--kind needs --when, for instance --when 2019-12-15T23:50:23Z")
+    if kind in FLOODS:
+        from eolake.ingest.simulators.products.hydrosar import Flood, generate_hydrosar
+
+        package: Literal["rtc", "water"] = "rtc" if kind == "hydrosar_rtc" else "water"
+        return generate_hydrosar(package, when.replace(tzinfo=UTC), folder, flood=Flood(seed=landscape.seed), size=size or 300)
     return generate_scene(
         cast("Kind", kind),
         when.replace(tzinfo=UTC),
