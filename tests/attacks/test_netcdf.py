@@ -11,6 +11,8 @@ import pytest
 from support import hostile_netcdf as tricks
 from support.reader import Reader
 
+WORDS = {"groups in a circle": "round in a circle", "header cut off": "its header is cut off"}
+"""Where another control would refuse the same trick later."""
 GROWTH = 200 << 10
 """KiB that an attack may take; those of bombs at most what the process is given."""
 
@@ -22,6 +24,7 @@ def test_hostile_hdf5_is_refused(inside: Path, canary: Any, reader: Reader, tric
     answer = reader.read("netcdf", path)
     assert (answer.verdict, answer.leaked) == ("unsafe", False), answer
     assert str(path) in answer.message
+    assert WORDS.get(trick, "") in answer.message
     assert answer.peak < GROWTH
 
 
@@ -41,6 +44,7 @@ def test_lying_headers_of_classic_netcdf_are_refused(inside: Path, reader: Reade
     answer = reader.read("netcdf", path)
     assert answer.verdict == ("unsafe" if trick in tricks.CLASSIC_UNSAFE else "bad"), answer
     assert str(path) in answer.message
+    assert WORDS.get(trick, "") in answer.message
     assert answer.peak < GROWTH
 
 
