@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ DAYS = ((datetime(2019, 12, 26, tzinfo=UTC), 4), (datetime(2020, 1, 2, tzinfo=UT
 """Passes over the site: from when, within how many days the first one"""
 OLCI_KINDS: tuple[Sentinel3Kind, ...] = ("s3_olci_l1_efr", "s3_olci_l2_lfr")
 SLSTR_KINDS: tuple[Sentinel3Kind, ...] = ("s3_slstr_l1_rbt", "s3_slstr_l2_lst", "s3_slstr_l2_frp")
+TRUTH = "truth.geojson"
 SIDES = {"s3_olci": 193, "s3_slstr": 60}
 """pixels: 58 and 60 km"""
 OTHERS: tuple[tuple[Kind, datetime], ...] = (
@@ -64,8 +65,10 @@ def generate_season(folder: Path, *, season: Season | None = None, size: int | N
     the fires at each pass (`Season.truth`, with the time of the pass as `seen`)."""
     season = season or Season()
     landscape = Landscape(seed=season.seed, season=season)
+    seen = list(looks(season))
+    before = set(folder.glob("*")) if folder.is_dir() else set()
     made = []
-    for look in looks(season):
+    for look in seen:
         for kind in look.kinds:
             side = size or SIDES["s3_olci" if kind.startswith("s3_olci") else "s3_slstr"]
             there = _there(kind, look.orbit, folder)
@@ -73,7 +76,9 @@ def generate_season(folder: Path, *, season: Season | None = None, size: int | N
     for other, when in OTHERS:
         target = scene_path(other, when, folder)
         made.append(target if target.exists() else generate_scene(other, when, folder, landscape=landscape, size=size, cloud=cloud))
-    _write_truth(folder, season)
+    if not before.issuperset(made) or not (folder / TRUTH).exists():
+        moments = [look.orbit.time(look.orbit.locate(look.place)[0]) for look in seen] + [when for _, when in OTHERS]
+        _write_truth(folder / TRUTH, season, moments)
     return made
 
 
@@ -84,13 +89,12 @@ def _there(kind: Sentinel3Kind, orbit: Pass, folder: Path) -> Path | None:
     return next(folder.glob(name), None)
 
 
-def _write_truth(folder: Path, season: Season) -> None:
+def _write_truth(path: Path, season: Season, moments: Iterable[datetime]) -> None:
     import json
 
-    moments = [look.orbit.time(look.orbit.locate(look.place)[0]) for look in looks(season)] + [when for _, when in OTHERS]
     features = []
     for moment in sorted(moments):
         for feature in season.truth(moment)["features"]:
             feature["properties"]["seen"] = moment.isoformat()
             features.append(feature)
-    (folder / "truth.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
