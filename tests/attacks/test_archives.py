@@ -17,6 +17,12 @@ from eolake.catalog.errors import UnsafeProduct
 ALL = re.compile("")
 SMALL = 100 << 10
 """KiB of memory."""
+WORDS = {
+    "wide: a million million members": "more than any product",
+    "wide: mark behind the end": "not where its locator says",
+    "wide: mark elsewhere": "not where its locator says",
+}
+"""Where another control would refuse the same trick later."""
 MOST = 80 << 20
 """Bytes on the disk: `Limits.ratio_from` and a piece."""
 
@@ -65,6 +71,7 @@ def test_hostile_gzips_are_refused(inside: Path, reader: Reader, trick: str) -> 
 def test_hostile_zips_are_refused(inside: Path, reader: Reader, trick: str) -> None:
     answer = _open(reader, inside, "P.zip", tricks.UNSAFE_ZIPS[trick]())
     assert answer.verdict == "unsafe", answer
+    assert WORDS.get(trick, "") in answer.message
 
 
 @pytest.mark.parametrize("trick", [*tricks.BROKEN_TARS, *tricks.BROKEN_ZIPS])
