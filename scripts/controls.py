@@ -54,7 +54,7 @@ CONTROLS = (
     Control("names: length of a part", f"{SAFE}/names.py", 'if any(len(part.encode("utf-8", "surrogateescape")) > COMP', "if any(1 > COMP", ARCHIVES),
     Control("names: depth", f"{SAFE}/names.py", "if len(parts) > self.limits.depth:", "if False:", ARCHIVES),
     Control("names: twice", f"{SAFE}/names.py", "if key in self.files or key in self.folders:", "if False:", ARCHIVES),
-    Control("names: other forms of one name", f"{SAFE}/names.py", 'unicodedata.normalize("NFKC", name)', "name", ARCHIVES),
+    Control("names: other forms of one name", f"{SAFE}/names.py", 'unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())', "name.casefold()", ARCHIVES),
     Control("names: dots at the end", f"{SAFE}/names.py", 'part.rstrip(". ")', "part", ARCHIVES),
     Control("names: file as folder", f"{SAFE}/names.py", "if folder in self.files:", "if False:", ARCHIVES),
     Control("names: number of members", f"{SAFE}/names.py", "if self.count > self.limits.members:", "if False:", ARCHIVES),
@@ -109,8 +109,7 @@ CONTROLS = (
     Control("rasters: bytes of blocks", f"{SAFE}/raster.py", " or block[0] * block[1] * item > BLOCK_BYTES:", ":", RASTERS),
     Control("rasters: memory", f"{SAFE}/raster.py", "except MemoryError as error:", "except ZeroDivisionError as error:", RASTERS),
     Control("rasters: promised shape", f"{SAFE}/raster.py", "if expect_shape is not None and", "if False and", RASTERS),
-    Control("rasters: no side-cars", f"{SAFE}/raster.py", '    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",', "", RASTERS),
-    Control("rasters: no PAM", f"{SAFE}/raster.py", '    "GDAL_PAM_ENABLED": False,\n', "", RASTERS),
+    Control("rasters: no side-cars", f"{SAFE}/raster.py", "with rasterio.Env(**options):", "with rasterio.Env():", RASTERS),  # two locks: readdir and PAM
     Control("process: drivers switched off", f"{SAFE}/process.py", '"GDAL_SKIP": ",".join(SKIPPED)', '"GDAL_SKIP": ""', RASTERS),
     # NetCDF
     Control("NetCDF: hard links only", f"{SAFE}/netcdf.py", "if not isinstance(link, h5py.HardLink):", "if False:", NETCDF),
