@@ -38,9 +38,7 @@ def _write(path: Path, format: str) -> dict[str, np.ndarray]:
             made = file.createVariable(name, dtype, dimensions, fill_value=-7 if name == "counts" else None)
             values[name] = np.asarray(GENERATOR.integers(0, 100, shape)).astype(dtype)
             made[...] = values[name]
-        file["counts"].setncatts(
-            {"scale_factor": np.float32(0.002), "add_offset": 3.0, "units": "K", "valid": np.array([1, 5], "i2")}
-        )
+        file["counts"].setncatts({"scale_factor": np.float32(0.002), "add_offset": 3.0, "units": "K", "valid": np.array([1, 5], "i2")})
         file.setncatts({"title": "Täst", "number": np.int32(4)})
     return values
 
