@@ -31,6 +31,13 @@ NAMED_GROUP = re.compile(r"\(\?P<\w+>")
 ENDS = re.compile(r"[._-]|$")
 """Where the name of a product may end within that of its file."""
 DEFAULT_GRID = "default"
+EXPECTED = safe.expected_names(
+    *("tif", "tiff", "jp2", "j2k", "img", "hdr", "aux.xml", "tfw", "prj", "rpb", "ovr"),  # rasters and what lies beside them
+    *("xml", "json", "geojson", "yaml", "yml", "txt", "md", "log", "csv", "met", "sha1", "sha256", "md5", "pdf", "html"),
+    *("png", "jpg", "jpeg", "gif", "kml", "kmz", "shp", "shx", "dbf", "cpg", "gpkg"),
+    folders=8,
+)
+"""Of everything in an archive."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +120,7 @@ class FilesSensor:
         if not matching:
             raise BadProduct(f"{name}: no declared collection has products with such a name; `eolake collections list` shows them")
         sources = [cast("FilesSource", collection.source) for collection, _ in matching]
-        product = safe.open_product(path, workspace, wanted=_wanted([said for _, said in matching], sources))
+        product = safe.open_product(path, workspace, wanted=_wanted([said for _, said in matching], sources), expected=EXPECTED)
         if not path.exists():  # of loose files some may belong to a product with a longer name
             own = set(self.gather(product.files).get(name, ()))
             product = replace(product, files={file: place for file, place in product.files.items() if file in own})

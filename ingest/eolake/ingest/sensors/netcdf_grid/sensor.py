@@ -30,6 +30,7 @@ from eolake.ingest.sensors.netcdf_grid.lattice import Coordinate, Lattice, coord
 from eolake.ingest.sensors.swath import values
 from eolake.ingest.sensors.swath.metadata import by_attributes
 from eolake.ingest.sensors.swath.places import NETCDF, Place, path_of
+from eolake.ingest.sensors.swath.sensor import EXPECTED
 from eolake.ingest.sensors.values import valid_pixels
 
 NAME = "netcdf_grid"
@@ -94,7 +95,8 @@ class GridSensor:
         sources = [cast("GridSource", collection.source) for collection, _ in matching]
         patterns = [NETCDF, *(f"(^|/){re.escape(file)}$" for source in sources for file in _files(source))]
         patterns += [entry.pattern for source in sources for entry in source.attachments.values()]
-        product = safe.open_product(path, workspace, wanted=compiled("|".join(f"(?:{pattern})" for pattern in dict.fromkeys(patterns))))
+        wanted = compiled("|".join(f"(?:{pattern})" for pattern in dict.fromkeys(patterns)))
+        product = safe.open_product(path, workspace, wanted=wanted, expected=EXPECTED)
         found = [
             (collection, said, _layers(collection, source, product)) for (collection, said), source in zip(matching, sources, strict=True)
         ]
