@@ -38,7 +38,10 @@ def answer(lake: Lake, *arguments: str) -> dict[str, Any]:
 def test_from_nothing_to_up_to_date(session: Session, lake: Lake) -> None:
     empty = answer(lake)
     assert {report["outputs"] for report in empty.values()} == {0}
-    assert "no scene of ls_c2_l2, s2_c1_l2a_ref, s2_l2a in 150.2,-34.1,150.4,-33.8" in empty["vegetation_indices_month"]["nothing_to_do"]
+    assert (
+        "no scene of ls_c2_l2, ls_ard_au, ls_ard_us_sr, s2_c1_l2a_ref, s2_l2a in 150.2,-34.1,150.4,-33.8"
+        in empty["vegetation_indices_month"]["nothing_to_do"]
+    )
     bring_in(session, scene("ls8_c2_l2", SCENE_ID, "2019-12-31T23:50Z", values={"red": 10_000, "nir08": 14_000, "swir22": 12_000}))
     planned = answer(lake, "--dry-run")
     assert planned["vegetation_indices_month"]["plan"] == [{"item": TILE, "state": "missing", "inputs": 1}]

@@ -18,7 +18,8 @@ from eolake.catalog.errors import UsageError
 
 def test_surface_reflectance_is_the_default_and_families_are_not_mixed() -> None:
     found = {family.key: family.collections for family in families(MONTH)}
-    assert set(found) == {"ls_c2_l2", "s2_c1_l2a_ref", "s2_l2a"}
+    assert set(found) == {"ls_ard_au", "ls_ard_us_sr", "ls_c2_l2", "s2_c1_l2a_ref", "s2_l2a"}
+    assert found["ls_ard_au"] == ("ls5_ard_au", "ls7_ard_au", "ls8_ard_au", "ls9_ard_au")
     assert {"ls8_c2_l2", "ls9_c2_l2", "ls5_c2_l2", "ls7_c2_l2"} <= set(found["ls_c2_l2"])
     assert found["s2_l2a"] == ("s2_l2a",)
 

@@ -20,9 +20,9 @@ from eolake.catalog.ledger.granules import Offer
 from eolake.cube.publish import publish
 from eolake.cube.session import Session
 
-CLEAR = {"qa_pixel": 21824, "scl": 4}
+CLEAR = {"qa_pixel": 21824, "scl": 4, "fmask": 1}
 """Clear land: QA_PIXEL bits clear and low confidences; SCL vegetation."""
-CLOUD = {"qa_pixel": 22280, "scl": 9}
+CLOUD = {"qa_pixel": 22280, "scl": 9, "fmask": 2}
 WEST, NORTH, CRS = 250_005, 6_250_035, "EPSG:32756"
 """Upper left corner near 150.3° E, 33.9° S."""
 

@@ -15,6 +15,7 @@ from eolake.catalog.declaration import Band, BitField, Collection, declared, dec
 from eolake.catalog.errors import UsageError
 
 _LANDSAT = re.compile(r"^ls\d(_c\d)_l(\d)(sr)?$")
+_ARD = re.compile(r"^ls\d(_ard_\w+)$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +41,8 @@ def families(analysis: Analysis, asked: Sequence[str] = (), *, mix: bool = False
 
 
 def family_key(collection: str) -> str:
-    """`ls8_c2_l2` → `ls_c2_l2`; other ids are families of their own."""
-    return _LANDSAT.sub(r"ls\1_l\2", collection)
+    """`ls8_c2_l2` → `ls_c2_l2`, `ls8_ard_au` → `ls_ard_au`; other ids are families of their own."""
+    return _ARD.sub(r"ls\1", _LANDSAT.sub(r"ls\1_l\2", collection))
 
 
 def _members(collections: Sequence[str]) -> dict[str, list[str]]:
