@@ -77,7 +77,7 @@ def test_what_no_sensor_knows_is_kept_aside_and_says_what_is_known(lake: Lake, t
     assert status == 1
     (product,) = document["products"]
     assert product["outcome"] == "quarantined"
-    assert product["reason"].startswith(f"no sensor knows 'holiday' ({tmp_path}/holiday.zip); installed are: landsat, ")
+    assert product["reason"].startswith(f"no sensor knows 'holiday' ({tmp_path}/holiday.zip); installed are: files, landsat, ")
 
 
 def test_nothing_is_tried_on_a_database_of_another_version(lake: Lake, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def layout() -> dict[str, Any]:
 
     for tag, kind in TYPES.items():
         Loader.add_constructor(tag, partial(_typed, kind))
-    found: dict[str, Any] = yaml.load(files(__package__).joinpath("data/sentinel5p.yaml").read_text("utf-8"), Loader)  # noqa: S506 - safe
+    found: dict[str, Any] = Loader(files(__package__).joinpath("data/sentinel5p.yaml").read_text("utf-8")).get_single_data()
     return found
 
 
