@@ -121,16 +121,6 @@ def test_every_cell_shows_the_nearest_pixel(product: Path, draft: Draft, name: s
         assert (pixels.data[outside] == pixels.nodata).all()
 
 
-@pytest.mark.parametrize(("name", "variable"), [("sza", "SZA"), ("saa", "SAA"), ("oza", "OZA"), ("oaa", "OAA")])
-def test_angles_lie_between_their_tie_points(product: Path, draft: Draft, name: str, variable: str) -> None:
-    """The sample has a tie point on every 13th column: the file says so, and every 64th of a full product."""
-    ties = stored(product, "tie_geometries.nc", variable) * 1e-6
-    band, pixels = declared(COLLECTION).band(name), draft.bands[name].read()
-    found = pixels.data[pixels.data != pixels.nodata] * (band.scale or 1)
-    assert ties.min() - 0.02 <= found.min()
-    assert found.max() <= ties.max() + 0.02
-
-
 def test_the_item_says_what_the_manifest_says(draft: Draft) -> None:
     item = draft.item
     assert (item.collection_id, item.properties["platform"], item.properties["instruments"]) == (COLLECTION, "sentinel-3a", ["olci"])
